@@ -1,0 +1,361 @@
+//! The seam between the framework and whatever keeps its messages: a few deep traits, shaped for rows and for AMQP.
+//!
+//! Clients publish through it, workers consume, operators inspect. What each method means is defined by the contract
+//! suite (feature `contract`), which every broker passes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::envelope::Envelope;
+use crate::error::{Error, Result};
+use crate::name::{JobId, QueueName};
+use crate::topology::{Target, Topology};
+
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+/// A boxed future, as the traits of this module return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Keeps messages until they have run.
+///
+/// Cancelling a future of this trait leaves the effect unknown, unless its method says otherwise.
+pub trait Broker: Send + Sync + 'static {
+    /// Returns what this broker can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Returns the clock by which it tells what is due.
+    fn clock(&self) -> &Clock;
+
+    /// Makes queues and bindings exist. Repeating it changes nothing, and nothing is ever removed.
+    ///
+    /// # Errors
+    /// When something of that name exists and differs, or the broker cannot be reached.
+    fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>>;
+
+    /// Stores messages, and answers for each, in order, once its fate is known: durable, rejected or unconfirmed.
+    ///
+    /// An id that its queue already holds is not stored again. A message whose `not_before` lies ahead is not delivered
+    /// before then; only targets that name a queue take one.
+    fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>>;
+
+    /// Begins to take deliveries from a queue. How far ahead the broker claims is its own business; what it claimed and
+    /// did not hand out is given back when the consumer is closed or dropped.
+    ///
+    /// # Errors
+    /// When the queue cannot be consumed.
+    fn consume<'a>(&'a self, queue: &'a QueueName, window: Window) -> BoxFuture<'a, Result<Box<dyn Consumer>>>;
+
+    /// Tries to become the only leader of a role among all processes; `None` while another process leads.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    fn lead<'a>(&'a self, role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>>;
+
+    /// Returns the log of settings that all processes share.
+    fn ledger(&self) -> Arc<dyn Ledger>;
+
+    /// Returns the operator's view, where the broker has one.
+    fn inspect(&self) -> Option<&dyn Inspect>;
+
+    /// Finishes what is under way and gives up the connection. Later calls fail.
+    fn close(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// What a broker can do beyond what all can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The broker's name in errors and logs, such as `sqlite`.
+    pub name: &'static str,
+    /// A waiting job can be cancelled by its id.
+    pub can_cancel: bool,
+    /// A job can be looked up by its id.
+    pub can_find: bool,
+    /// `Done { then }` stores the followers and forgets the job in one step: a crash never leaves both.
+    pub is_then_atomic: bool,
+    /// A tick fired twice is stored once, even when the leader changed in between.
+    pub is_fire_exact: bool,
+    /// A released or reclaimed job comes back under the same id only once.
+    pub is_deduplicating: bool,
+    /// The shortest delay; shorter ones are rounded up to it.
+    pub delay_min: Duration,
+}
+
+/// A message to publish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outgoing {
+    /// Where it goes.
+    pub target: Target,
+    /// What goes there.
+    pub envelope: Envelope,
+}
+
+/// What a broker says of a message that it stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// How many queues took a copy just now, where the broker can tell: 0 for an event that nobody subscribes to, and
+    /// for an id that was already stored.
+    pub copies: Option<u32>,
+}
+
+/// How much a consumer is going to run at once. The broker derives from it how far ahead it claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Jobs that run at once, at least 1.
+    pub slots: usize,
+}
+
+/// Deliveries of one queue.
+pub trait Consumer: Send {
+    /// Waits until [`next_many`](Self::next_many) would return at once; `false` when the consumer is closed.
+    ///
+    /// A worker waits here without holding a slot, so that an idle queue costs the busy ones nothing.
+    ///
+    /// # Errors
+    /// When the broker failed for good; the caller consumes anew.
+    ///
+    /// # Cancel safety
+    /// Cancelling loses nothing.
+    fn ready(&mut self) -> BoxFuture<'_, Result<bool>>;
+
+    /// Waits for at least one delivery and returns at most `max`; empty when the consumer is closed. What it returns
+    /// counts as started.
+    ///
+    /// # Errors
+    /// When the broker failed for good; the caller consumes anew.
+    ///
+    /// # Cancel safety
+    /// Cancelling loses nothing.
+    fn next_many(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>>;
+
+    /// Stops taking deliveries and gives back what was not handed out; those handed out can still be settled.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// One message handed to this process, to be settled once.
+pub struct Delivery {
+    /// The message.
+    pub envelope: Envelope,
+    /// The queue that it was taken from, and the way back.
+    pub queue: QueueName,
+    /// How often it was handed to a process that then died or lost it.
+    pub redeliveries: u32,
+    /// What is wrong with its metadata, where some of it could not be read. Such a message is kept, never run.
+    pub defect: Option<String>,
+    /// The way to settle it.
+    pub settle: Box<dyn Settle>,
+}
+
+/// Settles one delivery.
+pub trait Settle: Send + Sync {
+    /// Records the outcome; the future ends when it is recorded as durably as that outcome needs. The recording begins
+    /// with the call, not with the first poll, and goes on when the future is dropped.
+    ///
+    /// # Errors
+    /// [`is_lost`](Error::is_lost) when the delivery had become somebody else's; nothing was recorded then.
+    fn settle(self: Box<Self>, outcome: Outcome) -> BoxFuture<'static, Result<()>>;
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It has run. `then` is stored with it: a crash never loses the followers of a job that is gone.
+    Done {
+        /// What follows.
+        then: Vec<Outgoing>,
+    },
+    /// It comes back to its queue at an instant, as this envelope.
+    Later {
+        /// When.
+        at: Timestamp,
+        /// What it is then; its id is the same.
+        envelope: Envelope,
+    },
+    /// It goes to its queue's dead jobs, as this envelope.
+    Dead {
+        /// What is kept.
+        envelope: Envelope,
+    },
+    /// It goes back unchanged, as if it had not been handed out.
+    Release,
+}
+
+/// The one leadership of a role. Dropping it gives it up.
+pub trait Leadership: Send + Sync {
+    /// Publishes the message of a schedule's tick, unless that tick or a later one was fired before.
+    ///
+    /// # Errors
+    /// When nobody knows whether it was stored, or the leadership was lost.
+    fn fire<'a>(&'a self, schedule: &'a str, tick: Timestamp, message: Outgoing) -> BoxFuture<'a, Result<Fire>>;
+
+    /// Ends when the leadership is lost.
+    fn lost(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What became of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fire {
+    /// Its message is stored.
+    Fired,
+    /// It, or a later one, was fired before.
+    Stale,
+}
+
+/// A small durable log of settings that every process of a broker reads.
+pub trait Ledger: Send + Sync {
+    /// Adds an entry. Per key, the highest version wins; an equal or lower version changes nothing.
+    ///
+    /// # Errors
+    /// When nobody knows whether it was stored.
+    fn append(&self, entry: Entry) -> BoxFuture<'_, Result<()>>;
+
+    /// Returns the winning entry of each key, in the order of the keys.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(&self) -> BoxFuture<'_, Result<Vec<Entry>>>;
+
+    /// Ends when an entry was added, by any process, since the latest [`read`](Self::read) of this handle.
+    ///
+    /// # Cancel safety
+    /// Cancelling loses nothing.
+    fn changed(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is about, such as `pause/images`.
+    pub key: String,
+    /// Which of several entries of a key counts.
+    pub version: u64,
+    /// The setting; `null` removes it.
+    pub value: serde_json::Value,
+}
+
+/// The operator's view. Redriving, editing, purging and moving are `take`, publish and `Done`.
+pub trait Inspect: Send + Sync {
+    /// Returns all known queues, the dead ones too, in the order of their names.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>>;
+
+    /// Returns a page of a queue's messages without taking them, oldest first.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked, or this queue cannot be browsed.
+    fn peek<'a>(&'a self, queue: &'a QueueName, page: Page) -> BoxFuture<'a, Result<Vec<Envelope>>>;
+
+    /// Takes waiting messages, due or not, to settle them. Such a settlement is durable, whatever the outcome.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    fn take<'a>(&'a self, queue: &'a QueueName, which: Which) -> BoxFuture<'a, Result<Vec<Delivery>>>;
+
+    /// Looks up a job by its id, in all queues; `None` when none holds it: it is done, cancelled, or never was.
+    ///
+    /// # Errors
+    /// [`is_unsupported`](Error::is_unsupported) without [`can_find`](Capabilities::can_find).
+    fn find<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Option<Found>>>;
+}
+
+/// What is known of a queue. What a broker cannot tell is `None`, never 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueStats {
+    /// The queue.
+    pub name: QueueName,
+    /// Messages that could be delivered now.
+    pub ready: Option<u64>,
+    /// Messages that are not due yet.
+    pub delayed: Option<u64>,
+    /// Messages that are handed out and not settled.
+    pub running: Option<u64>,
+    /// Since when the oldest ready message could have been delivered.
+    pub oldest_ready: Option<Timestamp>,
+}
+
+/// A page of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Messages to skip.
+    pub offset: usize,
+    /// Messages to return at the most.
+    pub limit: usize,
+}
+
+/// Which of a queue's messages to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one with this id.
+    Id(JobId),
+    /// The oldest ones, at most this many.
+    First(usize),
+}
+
+/// A job that was looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The queue that holds it.
+    pub queue: QueueName,
+    /// What it is doing.
+    pub state: JobState,
+    /// The job.
+    pub envelope: Envelope,
+}
+
+/// What a stored job is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It could be started now.
+    Ready,
+    /// It is not due before this instant.
+    Delayed(Timestamp),
+    /// A process has it.
+    Running,
+    /// It is kept among the dead.
+    Dead,
+}
+
+impl Outgoing {
+    /// Makes the message of a job's first publish.
+    pub fn to_queue(queue: QueueName, envelope: Envelope) -> Self {
+        Self { target: Target::Queue(queue), envelope }
+    }
+
+    /// Makes a message that reaches one queue and nothing else.
+    pub fn only(queue: QueueName, envelope: Envelope) -> Self {
+        Self { target: Target::Only(queue), envelope }
+    }
+
+    /// Checks what every broker requires: a short routing key, and no delay where none is possible.
+    ///
+    /// # Errors
+    /// Says what is wrong with the message.
+    pub fn check(&self) -> Result<()> {
+        self.target.check()?;
+        if self.target.queue().is_none() && self.envelope.not_before.is_some() {
+            return Err(Error::invalid(
+                "an event cannot be delayed; publish it when it happens, or enqueue a delayed job that publishes it",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("envelope", &self.envelope)
+            .field("queue", &self.queue)
+            .field("redeliveries", &self.redeliveries)
+            .field("defect", &self.defect)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,1 @@
+//! The reference model: a broker in memory, for tests.

@@ -1,0 +1,176 @@
+//! What the runtime saw, as one stream: metrics, logs and traces are its observers.
+//!
+//! Clients and workers emit; nobody formats a log line or counts anything beside this stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::envelope::DeathReason;
+use crate::name::{JobId, Kind, QueueName};
+
+/// Something that happened. Borrowed: an observer copies what it keeps.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Observation<'a> {
+    /// A job was stored by this process.
+    Enqueued {
+        /// The queue it waits in.
+        queue: &'a QueueName,
+        /// Its kind.
+        kind: &'a Kind,
+        /// Its id.
+        id: &'a JobId,
+    },
+    /// A run began.
+    Started {
+        /// Which run.
+        run: Run<'a>,
+        /// How long the job could have been started before it was.
+        wait: Duration,
+    },
+    /// A run ended and its outcome was recorded.
+    Finished {
+        /// Which run.
+        run: Run<'a>,
+        /// How it ended.
+        outcome: FinishedOutcome,
+        /// How long it took.
+        duration: Duration,
+        /// The error, where there was one.
+        error: Option<&'a str>,
+        /// When the job comes back, where it does.
+        back_at: Option<Timestamp>,
+    },
+    /// A job went aside without a run: no handler knows its kind, or its kind runs at its limit.
+    Parked {
+        /// Which job.
+        run: Run<'a>,
+        /// Why.
+        reason: &'a str,
+        /// When it comes back.
+        back_at: Timestamp,
+    },
+    /// An outcome could not be recorded: the delivery had become somebody else's, or the broker refused it.
+    SettleFailed {
+        /// Which run.
+        run: Run<'a>,
+        /// Why.
+        error: &'a crate::error::Error,
+    },
+    /// A run holds its thread without giving others a turn, or runs on after its timeout.
+    Overdue {
+        /// Which run.
+        run: Run<'a>,
+        /// For how long.
+        duration: Duration,
+        /// What it does, in words.
+        what: &'a str,
+    },
+    /// A part of the runtime failed and is started again.
+    ComponentFailed {
+        /// Which part.
+        component: &'a str,
+        /// Why.
+        error: &'a str,
+        /// How often it failed so far.
+        failures: u32,
+    },
+    /// The worker entered a new phase.
+    Phase {
+        /// Which.
+        phase: Phase,
+        /// Details in words, for people.
+        detail: &'a str,
+    },
+}
+
+/// Identifies one run of one job.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The queue it came from.
+    pub queue: &'a QueueName,
+    /// Its kind, `unknown` where there is none.
+    pub kind: &'a str,
+    /// Its id.
+    pub id: &'a JobId,
+    /// The number of the run, from 1.
+    pub attempt: u32,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FinishedOutcome {
+    /// The handler returned `Ok`.
+    Completed,
+    /// The run failed, and the job comes back.
+    Retried,
+    /// The handler asked to come back later.
+    Snoozed,
+    /// The handler asked to come back with its cursor.
+    Continued,
+    /// The job is dead.
+    Dead(DeathReason),
+    /// The worker stopped before the run ended; the attempt is not used.
+    Released,
+}
+
+impl FinishedOutcome {
+    /// Returns the outcome as it stands in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Retried => "retried",
+            Self::Snoozed => "snoozed",
+            Self::Continued => "continued",
+            Self::Dead(_) => "dead",
+            Self::Released => "released",
+        }
+    }
+}
+
+/// The phases of a worker's life, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It checks its configuration and connects.
+    Starting,
+    /// It takes jobs.
+    Running,
+    /// It finishes what it has, and takes nothing, until told to go on.
+    Quiet,
+    /// It finishes what it has, and stops.
+    Draining,
+    /// It has stopped.
+    Stopped,
+}
+
+/// Takes note of observations. Called inline by the code that runs jobs: it must be quick and must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// Takes note of one observation.
+    fn observe(&self, observation: &Observation<'_>);
+}
+
+impl<F: Fn(&Observation<'_>) + Send + Sync + 'static> Observer for F {
+    fn observe(&self, observation: &Observation<'_>) {
+        self(observation);
+    }
+}
+
+/// Any number of observers; cloning it is cheap.
+#[derive(Clone, Default)]
+pub struct Observers(Arc<[Arc<dyn Observer>]>);
+
+impl Observers {
+    /// Returns these observers and one more.
+    #[must_use]
+    pub fn with(&self, observer: Arc<dyn Observer>) -> Self {
+        Self(self.0.iter().cloned().chain([observer]).collect())
+    }
+
+    /// Tells every observer.
+    pub fn emit(&self, observation: &Observation<'_>) {
+        for observer in &*self.0 {
+            observer.observe(observation);
+        }
+    }
+}
