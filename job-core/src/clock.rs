@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::oneshot;
 
 /// An instant of wall-clock time, in UTC.
@@ -39,16 +39,16 @@ impl Clock {
     /// Makes a clock that shows `start` and moves only by [`advance`](Self::advance).
     pub fn manual(start: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(Mutex::new(Hands {
-            wall: start,
+            wall: start.trunc_subsecs(6),
             monotonic: Instant::now(),
             sleepers: Vec::new(),
         }))))
     }
 
-    /// Returns the wall-clock time.
+    /// Returns the wall-clock time, in whole microseconds: what every store keeps, so that an instant survives a round trip.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => Utc::now(),
+            Source::System => Utc::now().trunc_subsecs(6),
             Source::Manual(hands) => lock(hands).wall,
         }
     }
@@ -115,7 +115,7 @@ impl Clock {
             panic!("only a manual clock can be advanced");
         };
         let mut hands = lock(hands);
-        hands.wall += delta(duration);
+        hands.wall = later(hands.wall, duration).trunc_subsecs(6);
         hands.monotonic += duration;
         let now = hands.monotonic;
         for (_, waker) in hands.sleepers.extract_if(.., |(due, _)| *due <= now) {

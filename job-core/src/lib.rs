@@ -6,6 +6,9 @@
 //! somebody decides so.
 
 // Ranks, lowest first; a module imports strictly lower ranks, and a child its parent's `mod`. `tests/ranks.rs` checks it.
+// The derive names this crate as a user's crate does, here too.
+extern crate self as job_core;
+
 pub mod error;
 
 pub mod clock;
@@ -23,3 +26,35 @@ pub mod topology;
 pub mod observation;
 
 pub mod broker;
+
+pub mod job;
+
+pub mod client;
+
+pub mod context;
+
+pub mod perform;
+
+pub mod registry;
+
+pub use client::{Client, EnqueueError, EnqueueManyError};
+pub use context::Context;
+pub use error::{BoxError, Error};
+pub use job::{AnyJob, Job};
+pub use name::{JobId, Kind, QueueName};
+pub use perform::{JobError, Perform, PerformBlocking};
+
+/// Derives [`Job`](trait@Job), and registers the type so that workers find it.
+pub use job_macros::Job;
+
+/// What derived code names; not for people.
+#[doc(hidden)]
+pub mod __private {
+    pub use {inventory, serde, serde_json, typetag};
+
+    pub use crate::backoff::Backoff;
+    pub use crate::context::{Needs, StateNeed};
+    pub use crate::job::JobType;
+    pub use crate::options::JobOptions;
+    pub use crate::registry::{Descriptor, PerformFn, perform_async, perform_blocking};
+}

@@ -1,0 +1,178 @@
+//! The builders that are awaited: one job, or many.
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use crate::broker::{BoxFuture, Outgoing};
+use crate::client::{CHUNK, Client, EnqueueError, EnqueueManyError};
+use crate::clock::{Timestamp, later};
+use crate::envelope::check_headers;
+use crate::error::{Error, Result};
+use crate::name::{JobId, QueueName};
+use crate::topology::Target;
+use crate::trace::TraceParent;
+
+/// A job about to be enqueued. Awaiting it sends it; a mistake in an option is the error of that await.
+#[must_use = "a job is sent when this is awaited"]
+pub struct Enqueue {
+    client: Client,
+    draft: Result<Outgoing>,
+}
+
+impl Enqueue {
+    pub(crate) fn new(client: Client, draft: Result<Outgoing>) -> Self {
+        Self { client, draft }
+    }
+
+    /// Does not start the job before `delay` has passed.
+    pub fn delay(self, delay: Duration) -> Self {
+        let at = later(self.client.broker().clock().now(), delay);
+        self.at(at)
+    }
+
+    /// Does not start the job before `at`.
+    pub fn at(self, at: Timestamp) -> Self {
+        self.edit(|message| {
+            message.envelope.not_before = Some(at);
+            Ok(())
+        })
+    }
+
+    /// Enqueues to another queue than the type's.
+    pub fn queue(self, queue: &str) -> Self {
+        self.edit(|message| {
+            message.target = Target::Queue(QueueName::parse(queue)?);
+            Ok(())
+        })
+    }
+
+    /// Chooses the id. While a queue holds a job, the same id is not stored there again.
+    pub fn id(self, id: &str) -> Self {
+        self.edit(|message| {
+            message.envelope.id = JobId::parse(id)?;
+            Ok(())
+        })
+    }
+
+    /// Adds a header: metadata that is carried with the job. `traceparent` and `tracestate` (W3C) are understood.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.edit(|message| {
+            let details = &mut message.envelope.details;
+            match name {
+                "traceparent" => details.trace = Some(TraceParent::parse(value)?),
+                "tracestate" => details.trace_state = Some(value.to_owned()),
+                _ => {
+                    details.headers.insert(name.to_owned(), value.to_owned());
+                    check_headers(&details.headers)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Replaces the type's number of attempts, the first run counted; at least 1.
+    pub fn max_attempts(self, attempts: u32) -> Self {
+        self.edit(|message| {
+            if attempts == 0 {
+                return Err(Error::invalid("max_attempts is 0; a job has at least 1 attempt"));
+            }
+            message.envelope.details.max_attempts = Some(attempts);
+            Ok(())
+        })
+    }
+
+    /// Declares the job dead unless its first run starts within `duration`.
+    pub fn expires(self, duration: Duration) -> Self {
+        let at = later(self.client.broker().clock().now(), duration);
+        self.edit(|message| {
+            message.envelope.details.expires = Some(at);
+            Ok(())
+        })
+    }
+
+    pub(crate) fn into_draft(self) -> Result<Outgoing> {
+        self.draft
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Outgoing) -> Result<()>) -> Self {
+        self.draft = self.draft.and_then(|mut message| change(&mut message).map(|()| message));
+        self
+    }
+}
+
+impl IntoFuture for Enqueue {
+    type Output = Result<JobId, EnqueueError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let client = self.client;
+            let message = self.draft.map_err(|error| EnqueueError::new(error, None, &client))?;
+            let (message, answer) = client.publish(vec![message]).await.pop().expect("one message has one answer");
+            match answer {
+                Ok(_) => Ok(message.envelope.id),
+                Err(error) => Err(EnqueueError::new(error, Some(message), &client)),
+            }
+        })
+    }
+}
+
+/// Many jobs about to be enqueued. Awaiting it sends them, in chunks.
+#[must_use = "jobs are sent when this is awaited"]
+pub struct EnqueueMany {
+    client: Client,
+    builders: Vec<Enqueue>,
+}
+
+impl EnqueueMany {
+    pub(crate) fn new(client: Client, builders: Vec<Enqueue>) -> Self {
+        Self { client, builders }
+    }
+
+    /// Changes each job before it is sent, such as `.each(|job| job.delay(minute))`.
+    pub fn each(mut self, change: impl FnMut(Enqueue) -> Enqueue) -> Self {
+        self.builders = self.builders.into_iter().map(change).collect();
+        self
+    }
+}
+
+impl IntoFuture for EnqueueMany {
+    type Output = Result<Vec<JobId>, EnqueueManyError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut outcomes = Vec::with_capacity(self.builders.len());
+            let mut builders = self.builders.into_iter();
+            loop {
+                let chunk: Vec<Enqueue> = builders.by_ref().take(CHUNK).collect();
+                if chunk.is_empty() {
+                    return EnqueueManyError::check(outcomes);
+                }
+                outcomes.extend(publish_chunk(&self.client, chunk).await);
+            }
+        })
+    }
+}
+
+async fn publish_chunk(client: &Client, chunk: Vec<Enqueue>) -> Vec<Result<JobId, EnqueueError>> {
+    let mut outcomes = Vec::with_capacity(chunk.len());
+    let mut messages = Vec::with_capacity(chunk.len());
+    let mut places = Vec::with_capacity(chunk.len());
+    for (place, builder) in chunk.into_iter().enumerate() {
+        match builder.into_draft() {
+            Ok(message) => {
+                outcomes.push(Ok(message.envelope.id.clone()));
+                messages.push(message);
+                places.push(place);
+            }
+            Err(error) => outcomes.push(Err(EnqueueError::new(error, None, client))),
+        }
+    }
+    for (place, (message, answer)) in places.into_iter().zip(client.publish(messages).await) {
+        if let Err(error) = answer {
+            outcomes[place] = Err(EnqueueError::new(error, Some(message), client));
+        }
+    }
+    outcomes
+}
