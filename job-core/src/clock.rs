@@ -69,18 +69,8 @@ impl Clock {
         match &self.0 {
             Source::System => tokio::time::sleep(duration).await,
             Source::Manual(hands) => {
-                if duration.is_zero() {
-                    return;
-                }
-                let woken = {
-                    let mut hands = lock(hands);
-                    let (waker, woken) = oneshot::channel();
-                    let due = hands.monotonic + duration;
-                    hands.sleepers.push((due, waker));
-                    woken
-                };
-                // The clock itself is held by `self`, so the sender outlives this wait.
-                let _ = woken.await;
+                let alarm = lock(hands).alarm(duration);
+                wait(alarm).await;
             }
         }
     }
@@ -89,7 +79,14 @@ impl Clock {
     ///
     /// A wall clock that is set back while waiting makes this early: callers that must not be check again.
     pub async fn sleep_until(&self, at: Timestamp) {
-        self.sleep(duration_until(self.now(), at)).await;
+        match &self.0 {
+            Source::System => tokio::time::sleep(duration_until(Utc::now(), at)).await,
+            Source::Manual(hands) => {
+                // Read and set under one lock: an `advance` in between would be slept through.
+                let alarm = lock(hands).alarm_at(at);
+                wait(alarm).await;
+            }
+        }
     }
 
     /// Runs `future` for at most `limit`; `None` when it did not finish. The future is polled before the timer, so one
@@ -124,6 +121,23 @@ impl Clock {
     }
 }
 
+impl Hands {
+    fn alarm_at(&mut self, at: Timestamp) -> Option<oneshot::Receiver<()>> {
+        self.alarm(duration_until(self.wall, at))
+    }
+
+    fn alarm(&mut self, duration: Duration) -> Option<oneshot::Receiver<()>> {
+        if duration.is_zero() {
+            return None;
+        }
+        // A loop that sleeps and is woken early leaves a dead sleeper behind each time.
+        self.sleepers.retain(|(_, waker)| !waker.is_closed());
+        let (waker, woken) = oneshot::channel();
+        self.sleepers.push((self.monotonic + duration, waker));
+        Some(woken)
+    }
+}
+
 impl Default for Clock {
     fn default() -> Self {
         Self::system()
@@ -153,6 +167,13 @@ fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
+async fn wait(alarm: Option<oneshot::Receiver<()>>) {
+    if let Some(woken) = alarm {
+        // The sleeping clock holds the hands, so the sender outlives this wait.
+        let _ = woken.await;
+    }
+}
+
 fn lock(hands: &Mutex<Hands>) -> MutexGuard<'_, Hands> {
     hands.lock().expect("no code panics while it holds the hands")
 }
@@ -179,6 +200,16 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         sleeper.await.unwrap();
         assert_eq!(clock.now(), later(noon(), Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn sleepers_that_gave_up_are_forgotten() {
+        let clock = Clock::manual(noon());
+        let Source::Manual(hands) = &clock.0 else { unreachable!("made by `manual`") };
+        for _ in 0..100 {
+            drop(lock(hands).alarm(Duration::from_secs(1)));
+        }
+        assert_eq!(lock(hands).sleepers.len(), 1);
     }
 
     #[tokio::test]

@@ -1,0 +1,245 @@
+//! What the broker in memory keeps, and the rules by which it changes. Pure: nothing here waits, locks or asks the time.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::broker::{Entry, Fire, Outcome, Outgoing, Stored};
+use crate::clock::Timestamp;
+use crate::envelope::Envelope;
+use crate::error::{Error, Result};
+use crate::name::QueueName;
+use crate::topology::{Binding, Topology};
+
+use super::queue::{Message, Queue};
+
+/// Numbers the processes that share a store.
+pub(super) type ProcessId = u64;
+
+/// Fences a delivery: it settles as long as its token is among the claims.
+pub(super) type Token = u64;
+
+/// Everything that is stored.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) queues: BTreeMap<QueueName, Queue>,
+    pub(super) claims: HashMap<Token, Claim>,
+    pub(super) ledger: BTreeMap<String, Entry>,
+    /// Grows with each entry that won.
+    pub(super) ledger_revision: u64,
+    bindings: Vec<Binding>,
+    processes: HashSet<ProcessId>,
+    leaders: HashMap<String, Leader>,
+    ticks: HashMap<String, Timestamp>,
+    counter: u64,
+}
+
+/// One message in the hands of a process.
+pub(super) struct Claim {
+    pub(super) process: ProcessId,
+    pub(super) queue: QueueName,
+    pub(super) message: Message,
+}
+
+/// A message that was claimed, as it is handed out.
+pub(super) struct Claimed {
+    pub(super) token: Token,
+    pub(super) envelope: Envelope,
+    pub(super) redeliveries: u32,
+}
+
+struct Leader {
+    process: ProcessId,
+    token: Token,
+}
+
+impl State {
+    /// Lets a new process in.
+    pub(super) fn begin_process(&mut self) -> ProcessId {
+        let process = self.next();
+        self.processes.insert(process);
+        process
+    }
+
+    /// Takes back all that a process had; its deliveries count as lost.
+    pub(super) fn end_process(&mut self, process: ProcessId) {
+        self.processes.remove(&process);
+        self.leaders.retain(|_, leader| leader.process != process);
+        for (_, mut claim) in self.claims.extract_if(|_, claim| claim.process == process).collect::<Vec<_>>() {
+            claim.message.redeliveries += 1;
+            self.give_back(claim);
+        }
+    }
+
+    pub(super) fn is_alive(&self, process: ProcessId) -> bool {
+        self.processes.contains(&process)
+    }
+
+    pub(super) fn declare(&mut self, topology: &Topology) {
+        let bound = topology.bindings.iter().map(|binding| &binding.queue);
+        for name in topology.queues.iter().map(|queue| &queue.name).chain(bound) {
+            for name in [name.clone(), name.dead()] {
+                self.queues.entry(name).or_default().is_declared = true;
+            }
+        }
+        for binding in &topology.bindings {
+            if !self.bindings.contains(binding) {
+                self.bindings.push(binding.clone());
+            }
+        }
+    }
+
+    pub(super) fn is_declared(&self, queue: &QueueName) -> bool {
+        self.queues.get(queue).is_some_and(|queue| queue.is_declared)
+    }
+
+    pub(super) fn publish(&mut self, message: Outgoing, now: Timestamp) -> Result<Stored> {
+        message.check()?;
+        let queues = self.route(&message);
+        let copies = queues.into_iter().filter(|queue| self.store(queue, message.envelope.clone(), now)).count();
+        Ok(Stored { copies: u32::try_from(copies).ok() })
+    }
+
+    /// Hands out up to `max` due messages.
+    pub(super) fn claim_due(
+        &mut self,
+        process: ProcessId,
+        queue: &QueueName,
+        max: usize,
+        now: Timestamp,
+    ) -> Vec<Claimed> {
+        let due = self.queues.get_mut(queue).map(|queue| queue.remove_due(max, now)).unwrap_or_default();
+        self.claim(process, queue, due)
+    }
+
+    /// Hands out messages that were removed from a queue.
+    pub(super) fn claim(&mut self, process: ProcessId, queue: &QueueName, messages: Vec<Message>) -> Vec<Claimed> {
+        let mut claimed = Vec::with_capacity(messages.len());
+        for message in messages {
+            let token = self.next();
+            claimed.push(Claimed { token, envelope: message.envelope.clone(), redeliveries: message.redeliveries });
+            self.claims.insert(token, Claim { process, queue: queue.clone(), message });
+        }
+        claimed
+    }
+
+    pub(super) fn settle(&mut self, token: Token, outcome: Outcome, now: Timestamp) -> Result<()> {
+        let claim = self.claims.remove(&token).ok_or_else(|| Error::lost("the delivery was given to somebody else"))?;
+        if let Err(error) = check_followers(&outcome) {
+            // Kept by nobody, the job would wait for this process to die.
+            self.give_back(claim);
+            return Err(error);
+        }
+        if outcome == Outcome::Release {
+            self.give_back(claim);
+            return Ok(());
+        }
+        self.forget(&claim.queue, &claim.message.envelope);
+        match outcome {
+            Outcome::Release => {}
+            Outcome::Done { then } => {
+                for follower in then {
+                    self.publish(follower, now)?;
+                }
+            }
+            Outcome::Later { at, mut envelope } => {
+                envelope.not_before = Some(at);
+                self.store(&claim.queue, envelope, now);
+            }
+            Outcome::Dead { envelope } => self.bury(&claim.queue.dead(), envelope, now),
+        }
+        Ok(())
+    }
+
+    /// Gives back a delivery that was not started; one that is somebody else's stays there.
+    pub(super) fn release(&mut self, token: Token) {
+        if let Some(claim) = self.claims.remove(&token) {
+            self.give_back(claim);
+        }
+    }
+
+    /// Makes a process the leader of a role, unless there is one.
+    pub(super) fn lead(&mut self, process: ProcessId, role: &str) -> Option<Token> {
+        if self.leaders.contains_key(role) {
+            return None;
+        }
+        let token = self.next();
+        self.leaders.insert(role.to_owned(), Leader { process, token });
+        Some(token)
+    }
+
+    pub(super) fn is_leader(&self, role: &str, token: Token) -> bool {
+        self.leaders.get(role).is_some_and(|leader| leader.token == token)
+    }
+
+    pub(super) fn resign(&mut self, role: &str, token: Token) {
+        if self.is_leader(role, token) {
+            self.leaders.remove(role);
+        }
+    }
+
+    pub(super) fn fire(&mut self, schedule: &str, tick: Timestamp, message: Outgoing, now: Timestamp) -> Result<Fire> {
+        if self.ticks.get(schedule).is_some_and(|last| tick <= *last) {
+            return Ok(Fire::Stale);
+        }
+        self.publish(message, now)?;
+        self.ticks.insert(schedule.to_owned(), tick);
+        Ok(Fire::Fired)
+    }
+
+    pub(super) fn append(&mut self, entry: Entry) {
+        let is_newer = self.ledger.get(&entry.key).is_none_or(|kept| entry.version > kept.version);
+        if is_newer {
+            // A removed key keeps its `null`, or an older entry would bring it back.
+            self.ledger.insert(entry.key.clone(), entry);
+            self.ledger_revision += 1;
+        }
+    }
+
+    /// Returns the queues that a message reaches, each once.
+    fn route(&self, message: &Outgoing) -> Vec<QueueName> {
+        if let Some(queue) = message.target.queue() {
+            return vec![queue.clone()];
+        }
+        let headers = &message.envelope.details.headers;
+        let matching = self.bindings.iter().filter(|binding| binding.pattern.matches(&message.target, headers));
+        let mut queues: Vec<QueueName> = matching.map(|binding| binding.queue.clone()).collect();
+        queues.sort();
+        queues.dedup();
+        queues
+    }
+
+    /// Stores a message unless its queue holds its id; says whether it did.
+    fn store(&mut self, queue: &QueueName, envelope: Envelope, now: Timestamp) -> bool {
+        let number = self.next();
+        let message = Message::new(envelope, number, now);
+        self.queues.entry(queue.clone()).or_default().store(message)
+    }
+
+    /// Keeps a dead message in place of one of the same id: whoever is about to redrive that one loses it, and not us.
+    fn bury(&mut self, dead: &QueueName, envelope: Envelope, now: Timestamp) {
+        self.claims.retain(|_, claim| claim.queue != *dead || claim.message.envelope.id != envelope.id);
+        self.forget(dead, &envelope);
+        self.store(dead, envelope, now);
+    }
+
+    fn forget(&mut self, queue: &QueueName, envelope: &Envelope) {
+        if let Some(queue) = self.queues.get_mut(queue) {
+            queue.forget(&envelope.id);
+        }
+    }
+
+    fn give_back(&mut self, claim: Claim) {
+        self.queues.entry(claim.queue).or_default().give_back(claim.message);
+    }
+
+    fn next(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}
+
+fn check_followers(outcome: &Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Done { then } => then.iter().try_for_each(Outgoing::check),
+        Outcome::Later { .. } | Outcome::Dead { .. } | Outcome::Release => Ok(()),
+    }
+}
