@@ -42,6 +42,15 @@ pub enum Observation<'a> {
         /// When the job comes back, where it does.
         back_at: Option<Timestamp>,
     },
+    /// A job was declared dead without a run.
+    Refused {
+        /// Which job.
+        run: Run<'a>,
+        /// The class of the reason.
+        reason: DeathReason,
+        /// The reason in words.
+        error: &'a str,
+    },
     /// A job went aside without a run: no handler knows its kind, or its kind runs at its limit.
     Parked {
         /// Which job.
@@ -113,6 +122,8 @@ pub enum FinishedOutcome {
     Dead(DeathReason),
     /// The worker stopped before the run ended; the attempt is not used.
     Released,
+    /// The run is over, but its outcome could not be recorded: the job comes back, or is somebody else's.
+    Unrecorded,
 }
 
 impl FinishedOutcome {
@@ -125,6 +136,7 @@ impl FinishedOutcome {
             Self::Continued => "continued",
             Self::Dead(_) => "dead",
             Self::Released => "released",
+            Self::Unrecorded => "unrecorded",
         }
     }
 }

@@ -1,0 +1,255 @@
+//! Turns one delivery into one settled outcome. Never retries settling: a lost delivery means someone else owns the job.
+//!
+//! Decode, guard, middleware, timeout, caught panic, verdict, settle, observe: in this order, and each exactly once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use job_core::broker::{BoxFuture, Delivery, Outcome, Settle};
+use job_core::client::Client;
+use job_core::clock::{Clock, later};
+use job_core::context::{Parts, States};
+use job_core::envelope::{DeathReason, Envelope};
+use job_core::name::QueueName;
+use job_core::observation::{FinishedOutcome, Observation, Observers, Run};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::in_flight::{Held, InFlight};
+use crate::kind_limit::Admission;
+use crate::middleware::Middleware;
+use crate::roster::{Roster, Route};
+use crate::shutdown::StopHandle;
+use crate::slots::Slot;
+use crate::verdict::{self, Ending, Policy, Verdict};
+
+mod attempt;
+mod guard;
+pub(crate) mod stall;
+
+pub(crate) use guard::Limits;
+
+/// How long a job waits that found its kind's line full: about as long as it takes the line to move.
+const LINE_FULL_DELAY: Duration = Duration::from_secs(1);
+
+/// What every run of a worker shares.
+pub(crate) struct Executor {
+    pub(crate) roster: Roster,
+    pub(crate) states: States,
+    pub(crate) client: Client,
+    pub(crate) clock: Clock,
+    pub(crate) observers: Observers,
+    pub(crate) middleware: Arc<[Arc<dyn Middleware>]>,
+    pub(crate) limits: Limits,
+    pub(crate) stop: StopHandle,
+    pub(crate) in_flight: InFlight,
+    pub(crate) stall: stall::StallWatch,
+}
+
+/// A delivery without its acknowledger, so that it can be read while that is used.
+struct Job {
+    envelope: Arc<Envelope>,
+    queue: QueueName,
+    settle: Box<dyn Settle>,
+    /// Dropped last: a stop waits for it.
+    held: Held,
+}
+
+/// A job that may run.
+struct Admitted {
+    job: Job,
+    route: Arc<Route>,
+    slot: Slot,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Executor {
+    /// Begins to run a delivery in a slot. Returns once it waits for something, or has gone on to a task of its own.
+    pub(crate) async fn start(self: &Arc<Self>, delivery: Delivery, slot: Slot) {
+        let held = self.in_flight.hold();
+        let checked = guard::check(&delivery, &self.roster, &self.limits, self.clock.now()).cloned();
+        let Delivery { envelope, queue, settle, .. } = delivery;
+        let job = Job { envelope: Arc::new(envelope), queue, settle, held };
+        if self.stop.is_draining() {
+            return self.settle_in_background(job, Outcome::Release);
+        }
+        match checked {
+            Ok(route) => self.admit(job, route, slot).await,
+            Err(guard::Refusal::Dead(reason, error)) => self.refuse(job, reason, error),
+            Err(guard::Refusal::Park(reason)) => self.park(job, &reason),
+        }
+    }
+
+    async fn admit(self: &Arc<Self>, job: Job, route: Arc<Route>, slot: Slot) {
+        match route.limit.as_ref().map(|limit| limit.admit()) {
+            None => self.launch(Admitted { job, route, slot, permit: None }).await,
+            Some(Admission::Run(permit)) => self.launch(Admitted { job, route, slot, permit: Some(permit) }).await,
+            Some(Admission::Wait(place)) => {
+                let executor = Arc::clone(self);
+                tokio::spawn(async move { executor.wait_in_line(job, route, slot, place).await });
+            }
+            Some(Admission::GoBack) => {
+                let delay = LINE_FULL_DELAY.mul_f64(0.5 + fastrand::f64());
+                let at = later(self.clock.now(), delay);
+                let mut envelope = Envelope::clone(&job.envelope);
+                envelope.not_before = Some(at);
+                envelope.sequence = envelope.sequence.saturating_add(1);
+                self.put_aside(job, "its kind runs at its limit", Outcome::Later { at, envelope });
+            }
+        }
+    }
+
+    /// Waits for the kind's limit without a slot, so that other kinds can have it.
+    async fn wait_in_line(self: Arc<Self>, job: Job, route: Arc<Route>, slot: Slot, place: crate::kind_limit::Place) {
+        let (slots, queue) = (Arc::clone(slot.slots()), slot.queue());
+        drop(slot);
+        let turn = async {
+            let permit = place.permit().await;
+            let slot = slots.acquire(queue, 1).await.pop()?;
+            Some((permit, slot))
+        };
+        let turn = tokio::select! {
+            biased;
+            () = self.stop.wait_draining() => None,
+            turn = turn => turn,
+        };
+        match turn {
+            Some((permit, slot)) => self.launch(Admitted { job, route, slot, permit: Some(permit) }).await,
+            None => self.settle_in_background(job, Outcome::Release),
+        }
+    }
+
+    /// Polls a quick kind's run where it is, and spawns it if it waits; a slow kind's run is spawned at once.
+    async fn launch(self: &Arc<Self>, admitted: Admitted) {
+        let route = Arc::clone(&admitted.route);
+        let clock = self.clock.clone();
+        let mut run: BoxFuture<'static, ()> = Box::pin(Arc::clone(self).run(admitted));
+        if route.pace.is_quick() {
+            if poll_first(&clock, &route, run.as_mut()).await.is_pending() {
+                tokio::spawn(run);
+            }
+            return;
+        }
+        tokio::spawn(async move {
+            if poll_first(&clock, &route, run.as_mut()).await.is_pending() {
+                run.await;
+            }
+        });
+    }
+
+    async fn run(self: Arc<Self>, admitted: Admitted) {
+        let Admitted { job, route, slot, permit } = admitted;
+        let parts = self.parts(&job, &route);
+        let decoded = attempt::catch(|| (route.handler)(parts.clone()));
+        let work = match decoded {
+            Ok(Ok(work)) => work,
+            Ok(Err(error)) => return self.refuse(job, DeathReason::Undecodable, undecodable(&route, &error)),
+            Err(panic) => return self.refuse(job, DeathReason::Undecodable, format!("decoding panicked: {panic}")),
+        };
+        let run = run_of(&job, route.kind);
+        let now = self.clock.now();
+        let wait = (now - job.envelope.runnable_since()).to_std().unwrap_or_default();
+        self.observers.emit(&Observation::Started { run, wait });
+        let begun = self.clock.monotonic();
+        let ending = attempt::attempt(&self, &route, &parts, work).await;
+        let duration = self.clock.monotonic() - begun;
+        drop(parts);
+        // The handler has returned: the next job may have the slot while this one's outcome is recorded.
+        drop((slot, permit));
+        let policy = Policy {
+            max_attempts: job.envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
+            backoff: route.options.backoff,
+        };
+        let verdict = verdict::decide(ending, &job.envelope, policy, self.clock.now(), fastrand::f64());
+        self.record(job, route.kind, verdict, duration).await;
+    }
+
+    async fn record(&self, job: Job, kind: &str, verdict: Verdict, duration: Duration) {
+        let back_at = verdict.back_at();
+        let Verdict { outcome, finished, error } = verdict;
+        let Job { envelope, queue, settle, held } = job;
+        let run = Run { queue: &queue, kind, id: &envelope.id, attempt: envelope.attempt };
+        // Finished in any case: the run is over, recorded or not.
+        let settled = settle.settle(outcome).await;
+        if let Err(error) = &settled {
+            self.observers.emit(&Observation::SettleFailed { run, error });
+        }
+        let outcome = if settled.is_ok() { finished } else { FinishedOutcome::Unrecorded };
+        self.observers.emit(&Observation::Finished { run, outcome, duration, error: error.as_deref(), back_at });
+        drop(held);
+    }
+
+    fn parts(&self, job: &Job, route: &Route) -> Parts {
+        let cancellation = if route.options.is_blocking {
+            // Only a thread needs a signal of its own: a future is dropped.
+            self.stop.cancel().child_token()
+        } else {
+            self.stop.cancel().clone()
+        };
+        Parts {
+            envelope: Arc::clone(&job.envelope),
+            queue: job.queue.clone(),
+            max_attempts: job.envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
+            states: self.states.clone(),
+            client: self.client.child_of(&job.envelope),
+            cancellation,
+        }
+    }
+
+    fn refuse(self: &Arc<Self>, job: Job, reason: DeathReason, error: String) {
+        self.observers.emit(&Observation::Refused { run: run_of(&job, job.envelope.kind_str()), reason, error: &error });
+        let mut envelope = Envelope::clone(&job.envelope);
+        envelope.declare_dead(self.clock.now(), reason, &error);
+        self.settle_in_background(job, Outcome::Dead { envelope });
+    }
+
+    fn park(self: &Arc<Self>, job: Job, reason: &str) {
+        let verdict = verdict::park(&job.envelope, self.clock.now(), reason);
+        match verdict.finished {
+            FinishedOutcome::Dead(death) => self.refuse(job, death, reason.to_owned()),
+            _ => self.put_aside(job, reason, verdict.outcome),
+        }
+    }
+
+    fn put_aside(self: &Arc<Self>, job: Job, reason: &str, outcome: Outcome) {
+        if let Outcome::Later { at, .. } = &outcome {
+            let run = run_of(&job, job.envelope.kind_str());
+            self.observers.emit(&Observation::Parked { run, reason, back_at: *at });
+        }
+        self.settle_in_background(job, outcome);
+    }
+
+    /// Settles without holding up the deliveries behind.
+    fn settle_in_background(self: &Arc<Self>, job: Job, outcome: Outcome) {
+        let executor = Arc::clone(self);
+        let Job { envelope, queue, settle, held } = job;
+        let settled = settle.settle(outcome);
+        tokio::spawn(async move {
+            if let Err(error) = settled.await {
+                let run = Run { queue: &queue, kind: envelope.kind_str(), id: &envelope.id, attempt: envelope.attempt };
+                executor.observers.emit(&Observation::SettleFailed { run, error: &error });
+            }
+            drop(held);
+        });
+    }
+}
+
+fn run_of<'a>(job: &'a Job, kind: &'a str) -> Run<'a> {
+    Run { queue: &job.queue, kind, id: &job.envelope.id, attempt: job.envelope.attempt }
+}
+
+fn undecodable(route: &Route, error: &serde_json::Error) -> String {
+    format!("the payload does not decode as \"{}\": {error}", route.kind)
+}
+
+async fn poll_first(clock: &Clock, route: &Route, mut run: Pin<&mut (dyn Future<Output = ()> + Send)>) -> Poll<()> {
+    std::future::poll_fn(|cx| {
+        let begun = clock.monotonic();
+        let poll = run.as_mut().poll(cx);
+        route.pace.record(clock.monotonic() - begun);
+        Poll::Ready(poll)
+    })
+    .await
+}

@@ -1,0 +1,122 @@
+//! What is checked before a payload is decoded: metadata, size, depth, kind and expiry.
+
+use std::sync::Arc;
+
+use job_core::broker::Delivery;
+use job_core::clock::Timestamp;
+use job_core::envelope::{Content, DeathReason, Envelope};
+
+use crate::roster::{Roster, Route};
+
+/// What a worker is willing to decode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) payload_bytes_max: usize,
+    pub(crate) depth_max: usize,
+}
+
+/// Why a delivery is not run.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Refusal {
+    /// It can never run.
+    Dead(DeathReason, String),
+    /// Another worker may be able to run it.
+    Park(String),
+}
+
+/// Finds the route of a delivery, unless it must not run.
+pub(crate) fn check<'a>(
+    delivery: &Delivery,
+    roster: &'a Roster,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<&'a Arc<Route>, Refusal> {
+    if let Some(defect) = &delivery.defect {
+        return Err(Refusal::Dead(DeathReason::Undecodable, defect.clone()));
+    }
+    check_payload(&delivery.envelope, limits)?;
+    check_expiry(&delivery.envelope, now)?;
+    let Some(kind) = &delivery.envelope.kind else {
+        return Err(Refusal::Park("the message names no kind".into()));
+    };
+    roster.find(kind.as_str()).map_err(Refusal::Park)
+}
+
+fn check_payload(envelope: &Envelope, limits: &Limits) -> Result<(), Refusal> {
+    let size = envelope.payload.len();
+    if size > limits.payload_bytes_max {
+        let error = format!("the payload has {size} bytes, the worker's limit is {}", limits.payload_bytes_max);
+        return Err(Refusal::Dead(DeathReason::TooLarge, error));
+    }
+    if envelope.content == Content::Json && is_deeper(&envelope.payload, limits.depth_max) {
+        let error = format!("the payload is nested deeper than the worker's limit of {}", limits.depth_max);
+        return Err(Refusal::Dead(DeathReason::TooDeep, error));
+    }
+    Ok(())
+}
+
+fn check_expiry(envelope: &Envelope, now: Timestamp) -> Result<(), Refusal> {
+    let has_started = envelope.attempt > 1 || envelope.sequence > 0;
+    match envelope.details.expires {
+        Some(expires) if expires < now && !has_started => {
+            Err(Refusal::Dead(DeathReason::Expired, format!("it was not started by {expires}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says whether arrays and objects nest deeper than `limit`, without decoding. Brackets within strings do not count.
+fn is_deeper(json: &[u8], limit: usize) -> bool {
+    let (mut depth, mut is_string, mut is_escaped) = (0usize, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b'[' | b'{' if !is_string => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        for (json, depth) in [
+            (r"1", 0),
+            (r"[]", 1),
+            (r#"{"a":[{}]}"#, 3),
+            (r#"["[[[","\"[[",{}]"#, 2),
+            (r#"[[],[],[]]"#, 2),
+            (r#"["\\",[]]"#, 2),
+        ] {
+            assert!(!is_deeper(json.as_bytes(), depth), "{json}");
+            assert!(depth == 0 || is_deeper(json.as_bytes(), depth - 1), "{json}");
+        }
+        assert!(is_deeper(&vec![b'['; 1_000_000], 64));
+    }
+
+    #[test]
+    fn only_a_job_that_never_started_expires() {
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let kind = job_core::name::Kind::parse("a").unwrap();
+        let mut envelope = Envelope::new(job_core::name::JobId::new(now), kind, Vec::new(), now);
+        envelope.details.expires = Some(now);
+        assert_eq!(check_expiry(&envelope, now), Ok(()));
+        let late = now + std::time::Duration::from_secs(1);
+        let error = "it was not started by 2026-01-01 12:00:00 UTC".to_owned();
+        assert_eq!(check_expiry(&envelope, late), Err(Refusal::Dead(DeathReason::Expired, error)));
+        envelope.attempt = 2;
+        assert_eq!(check_expiry(&envelope, late), Ok(()));
+    }
+}

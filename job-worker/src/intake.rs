@@ -1,0 +1,98 @@
+//! Takes deliveries of one queue, as fast as there are slots, and hands them to the executor.
+//!
+//! Starts nothing once the worker is quiet or drains; what the consumer had claimed ahead goes back then.
+
+use std::sync::Arc;
+
+use job_core::broker::{Broker, Consumer, Window};
+use job_core::error::{Error, Result};
+use tokio::sync::watch;
+
+use crate::config::QueueConfig;
+use crate::executor::Executor;
+use crate::shutdown::StopHandle;
+use crate::slots::Slots;
+
+/// The intake of one queue.
+pub(crate) struct Intake {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) stop: StopHandle,
+    pub(crate) queue: QueueConfig,
+    /// Which queue's share the slots count to.
+    pub(crate) index: usize,
+    /// How much this queue can run at once.
+    pub(crate) window: Window,
+    /// True from before the consumer is opened until after it is closed.
+    pub(crate) is_consuming: watch::Sender<bool>,
+}
+
+impl Intake {
+    /// Consumes until the worker drains.
+    ///
+    /// # Errors
+    /// When the broker failed; the caller starts it again.
+    pub(crate) async fn run(&self) -> Result<()> {
+        while self.stop.wait_running().await {
+            let _consuming = Consuming::begin(&self.is_consuming);
+            let mut consumer = self.broker.consume(&self.queue.name, self.window).await?;
+            let result = self.take_while_running(&mut *consumer).await;
+            consumer.close().await;
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is consumed any more, and all that was claimed ahead has been given back.
+    pub(crate) async fn wait_stopped(&self) {
+        // The sender is `self`: it cannot be gone while this waits.
+        let _ = self.is_consuming.subscribe().wait_for(|is_consuming| !is_consuming).await;
+    }
+
+    async fn take_while_running(&self, consumer: &mut dyn Consumer) -> Result<()> {
+        loop {
+            // Jobs that are ready at once would keep this task from ever giving others a turn.
+            tokio::task::coop::consume_budget().await;
+            tokio::select! {
+                biased;
+                () = self.stop.wait_not_running() => return Ok(()),
+                taken = self.take(consumer) => taken?,
+            }
+        }
+    }
+
+    /// Takes what is there, up to the free slots. Cancelling it loses nothing: what a consumer has handed out is started
+    /// without ever being pending.
+    async fn take(&self, consumer: &mut dyn Consumer) -> Result<()> {
+        if !consumer.ready().await? {
+            return Err(Error::unavailable(format!("the consumer of queue \"{}\" was closed", self.queue.name)));
+        }
+        let mut slots = self.slots.acquire(self.index, self.window.slots).await;
+        let deliveries = consumer.next_many(slots.len()).await?;
+        for delivery in deliveries {
+            let Some(slot) = slots.pop() else {
+                // More than asked for: a broker's mistake. Dropping the delivery would strand it.
+                return Err(Error::unavailable("the broker handed out more deliveries than asked for"));
+            };
+            self.executor.start(delivery, slot).await;
+        }
+        Ok(())
+    }
+}
+
+/// Says that an intake consumes, until it is dropped; a panic says so too.
+struct Consuming<'a>(&'a watch::Sender<bool>);
+
+impl<'a> Consuming<'a> {
+    fn begin(flag: &'a watch::Sender<bool>) -> Self {
+        flag.send_replace(true);
+        Self(flag)
+    }
+}
+
+impl Drop for Consuming<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
+}

@@ -1,0 +1,130 @@
+//! Which kinds this worker can run, and how: handlers, options, limits, and the checks of them at start.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use job_core::context::States;
+use job_core::error::{Error, Result};
+use job_core::name::QueueName;
+use job_core::options::JobOptions;
+use job_core::registry::{Descriptor, Handler, Registry};
+
+use crate::pace::Pace;
+use crate::kind_limit::KindLimit;
+
+/// A kind that this worker can run.
+pub(crate) struct Route {
+    pub(crate) kind: &'static str,
+    pub(crate) options: JobOptions,
+    pub(crate) handler: Handler,
+    pub(crate) limit: Option<Arc<KindLimit>>,
+    pub(crate) pace: Pace,
+}
+
+/// The kinds of a worker.
+pub(crate) struct Roster {
+    routes: HashMap<&'static str, Arc<Route>>,
+    /// Kinds that are linked but cannot run here, and why.
+    unrunnable: BTreeMap<&'static str, String>,
+}
+
+/// Handlers that were given to the builder, by kind.
+pub(crate) type Handlers = BTreeMap<&'static str, Handler>;
+
+impl Roster {
+    /// Finds out what can run with these handlers and states. What the consumed queues need and nobody provides is
+    /// returned as problems, in words.
+    pub(crate) fn new(
+        registry: &Registry,
+        handlers: &Handlers,
+        states: &States,
+        consumed: &BTreeSet<QueueName>,
+    ) -> (Self, Vec<String>) {
+        let mut roster = Self { routes: HashMap::new(), unrunnable: BTreeMap::new() };
+        let mut problems = Vec::new();
+        for descriptor in registry.iter() {
+            match find_handler(descriptor, handlers).and_then(|h| check_states(descriptor, states).map(|()| h)) {
+                Ok(handler) => roster.insert(descriptor, handler),
+                Err(problem) => {
+                    if consumed.contains(descriptor.job.options.queue) {
+                        problems.push(problem.clone());
+                    }
+                    roster.unrunnable.insert(descriptor.job.kind, problem);
+                }
+            }
+        }
+        (roster, problems)
+    }
+
+    /// Finds the route of a kind.
+    ///
+    /// # Errors
+    /// Says why this worker cannot run it.
+    pub(crate) fn find(&self, kind: &str) -> Result<&Arc<Route>, String> {
+        self.routes.get(kind).ok_or_else(|| match self.unrunnable.get(kind) {
+            Some(problem) => problem.clone(),
+            None => format!("no job of the kind \"{kind}\" is linked into this worker"),
+        })
+    }
+
+    fn insert(&mut self, descriptor: &'static Descriptor, handler: Handler) {
+        let job = &descriptor.job;
+        let route = Arc::new(Route {
+            kind: job.kind,
+            options: job.options,
+            handler,
+            limit: job.options.concurrency.map(KindLimit::new),
+            pace: Pace::default(),
+        });
+        for kind in std::iter::once(&job.kind).chain(job.aliases) {
+            self.routes.insert(kind, Arc::clone(&route));
+        }
+    }
+}
+
+/// Checks that there are job types at all, and explains the linker's rule when there are none.
+pub(crate) fn check_registry(registry: &Registry) -> Result<()> {
+    if !registry.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "no job types are linked into this worker; if they live in a library crate, name it once in the worker's \
+         main.rs, such as `use my_jobs as _;`, because a crate that is never named is not linked",
+    ))
+}
+
+/// Returns the queues of the linked types.
+pub(crate) fn linked_queues(registry: &Registry) -> Result<BTreeSet<QueueName>> {
+    registry.iter().map(|d| QueueName::parse_any(d.job.options.queue)).collect()
+}
+
+fn find_handler(descriptor: &Descriptor, handlers: &Handlers) -> Result<Handler, String> {
+    let kind = descriptor.job.kind;
+    let name = (descriptor.job.type_name)();
+    match (handlers.get(kind), descriptor.perform) {
+        (Some(_), Some(_)) => Err(format!(
+            "the job \"{kind}\" ({name}) has two handlers; remove the worker's handle(…), or say handler = \"…\" in its #[job(…)]"
+        )),
+        (Some(handler), None) => Ok(Arc::clone(handler)),
+        (None, Some(perform)) => Ok(Arc::new(perform)),
+        (None, None) => Err(format!(
+            "the job \"{kind}\" ({name}) has its handler elsewhere ({}), and this worker was given none; add .handle(|job: {}, cx| async move {{ … }})",
+            descriptor.handler.unwrap_or("not said where"),
+            name.rsplit("::").next().unwrap_or(name),
+        )),
+    }
+}
+
+fn check_states(descriptor: &Descriptor, states: &States) -> Result<(), String> {
+    let missing: Vec<&str> =
+        descriptor.states.iter().filter(|need| !states.provides(need)).map(|need| (need.type_name)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "the job \"{}\" ({}) needs the state {}, and this worker was given none; add .state(…) with such a value",
+        descriptor.job.kind,
+        (descriptor.job.type_name)(),
+        missing.join(" and ")
+    ))
+}

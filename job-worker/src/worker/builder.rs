@@ -1,0 +1,216 @@
+//! Puts a worker together, and checks at the start what would otherwise fail job by job.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use job_core::client::Client;
+use job_core::context::{Context, States};
+use job_core::error::{Error, Result};
+use job_core::job::{Job, decode};
+use job_core::name::QueueName;
+use job_core::observation::{Observer, Observers};
+use job_core::perform::JobError;
+use job_core::registry::{Registry, Work};
+
+use crate::config::{QueueConfig, WorkerConfig};
+use crate::executor::stall::StallWatch;
+use crate::executor::{Executor, Limits};
+use crate::in_flight::InFlight;
+use crate::middleware::Middleware;
+use crate::monitor::Heartbeat;
+use crate::roster::{Handlers, Roster, check_registry, linked_queues};
+use crate::shutdown::StopHandle;
+use crate::worker::{Worker, intakes};
+
+/// Builds a [`Worker`]. Nothing is connected or started before [`build`](Self::build).
+#[derive(Default)]
+#[must_use]
+pub struct WorkerBuilder {
+    config: WorkerConfig,
+    client: Option<Client>,
+    registry: Option<Registry>,
+    states: States,
+    handlers: Handlers,
+    extra_queues: Vec<QueueConfig>,
+    middleware: Vec<Arc<dyn Middleware>>,
+    observers: Observers,
+    mistakes: Vec<String>,
+    is_main: bool,
+}
+
+impl WorkerBuilder {
+    /// Sets the client, and with it the broker.
+    pub fn client(mut self, client: Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Returns the client, for states that enqueue by themselves; `None` before it was set.
+    pub fn connected_client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
+    /// Provides a value of the application's state to the jobs that declare its type with `state(S)`.
+    pub fn state<S: Any + Send + Sync>(mut self, state: S) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// Gives the handler of a job that says `handler = "…"`.
+    pub fn handle<J, F, Fut>(mut self, handler: F) -> Self
+    where
+        J: Job,
+        F: Fn(J, Context<J>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), JobError>> + Send + 'static,
+    {
+        let handler = Arc::new(move |parts: job_core::context::Parts| {
+            let job: J = decode(&parts.envelope)?;
+            Ok(Work::Async(Box::pin(handler(job, Context::new(parts)))))
+        });
+        if self.handlers.insert(J::KIND, handler).is_some() {
+            self.mistakes.push(format!("the job \"{}\" was given two handlers; remove one handle(…)", J::KIND));
+        }
+        self
+    }
+
+    /// Consumes a queue besides those of the linked jobs, or with another weight or limit: `name`, `name=weight` or
+    /// `name=weight/concurrency`.
+    pub fn queue(mut self, queue: &str) -> Self {
+        match QueueConfig::parse(queue) {
+            Ok(queue) => self.extra_queues.push(queue),
+            Err(error) => self.mistakes.push(error.to_string()),
+        }
+        self
+    }
+
+    /// Adds a middleware inside those that were added before.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
+    }
+
+    /// Adds an observer of everything that happens.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers = self.observers.with(observer);
+        self
+    }
+
+    /// Sets how many jobs run at once. Defaults to 16.
+    pub fn concurrency(mut self, jobs: usize) -> Self {
+        self.config.concurrency = jobs;
+        self
+    }
+
+    /// Sets how long running jobs may finish after a stop was asked for. Defaults to 25 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// Stops the worker when nothing is ready, delayed or running on its queues.
+    pub fn exit_when_idle(mut self) -> Self {
+        self.config.exit_when_idle = true;
+        self
+    }
+
+    /// Replaces all settings.
+    pub fn config(mut self, config: WorkerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Runs these job types instead of all that are linked.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    pub(crate) fn main_process(mut self) -> Self {
+        self.is_main = true;
+        self
+    }
+
+    /// Checks everything, and makes the worker.
+    ///
+    /// # Errors
+    /// Every problem at once, a line each: settings, unknown queues, kinds without handler, missing states, two types
+    /// of one kind, no types at all, a program that aborts on panic.
+    pub fn build(self) -> Result<Worker> {
+        check_unwinding()?;
+        let registry = self.registry.clone().map_or_else(Registry::linked, Ok)?;
+        check_registry(&registry)?;
+        let client = self.client.clone().ok_or_else(|| {
+            Error::invalid("the worker has no client; give it one with .client(Client::connect(\"sqlite:jobs.db\").await?)")
+        })?;
+        let mut problems = self.mistakes.clone();
+        problems.extend(self.config.validate().err().map(|e| e.to_string()));
+        let queues = self.queues(&linked_queues(&registry)?, &mut problems);
+        let consumed: BTreeSet<QueueName> = queues.iter().map(|q| q.name.clone()).collect();
+        let (roster, missing) = Roster::new(&registry, &self.handlers, &self.states, &consumed);
+        problems.extend(missing);
+        if !problems.is_empty() {
+            return Err(Error::invalid(problems.join("\n")));
+        }
+        Ok(self.assemble(client, queues, roster))
+    }
+
+    fn assemble(self, client: Client, queues: Vec<QueueConfig>, roster: Roster) -> Worker {
+        let (stop, clock) = (StopHandle::new(), client.broker().clock().clone());
+        let client = client.observers(self.observers.clone());
+        let executor = Arc::new(Executor {
+            roster,
+            states: self.states,
+            client: client.clone(),
+            clock: clock.clone(),
+            observers: self.observers.clone(),
+            middleware: self.middleware.into(),
+            limits: Limits {
+                payload_bytes_max: self.config.payload_bytes_max,
+                depth_max: self.config.depth_max,
+            },
+            stop: stop.clone(),
+            in_flight: InFlight::new(),
+            stall: StallWatch::new(clock.clone()),
+        });
+        let intakes = intakes(&queues, &self.config, client.broker(), &executor, &stop);
+        let (config, observers, is_main) = (self.config, self.observers, self.is_main);
+        Worker { config, queues, client, executor, intakes, clock, observers, stop, heartbeat: Heartbeat::default(), is_main }
+    }
+
+    /// Returns the queues to consume: the configured ones, or else those of the jobs and of the builder.
+    fn queues(&self, linked: &BTreeSet<QueueName>, problems: &mut Vec<String>) -> Vec<QueueConfig> {
+        let mut known: Vec<QueueConfig> = self.extra_queues.clone();
+        let is_new = |name: &&QueueName| !self.extra_queues.iter().any(|q| q.name == **name);
+        known.extend(linked.iter().filter(is_new).cloned().map(QueueConfig::new));
+        if self.config.queues.is_empty() {
+            return known;
+        }
+        for queue in &self.config.queues {
+            if !known.iter().any(|k| k.name == queue.name) {
+                problems.push(unknown_queue(&queue.name, &known));
+            }
+        }
+        self.config.queues.clone()
+    }
+}
+
+fn unknown_queue(name: &QueueName, known: &[QueueConfig]) -> String {
+    let names: Vec<String> = known.iter().map(|q| format!("\"{}\"", q.name)).collect();
+    format!(
+        "no linked job has the queue \"{name}\"; the queues are {}; a job enqueued to another one needs .queue(\"{name}\") on the worker",
+        names.join(", ")
+    )
+}
+
+/// A panic must unwind to be caught: with `abort`, one bad job ends the process and all jobs in it.
+fn check_unwinding() -> Result<()> {
+    if cfg!(panic = "abort") {
+        return Err(Error::invalid(
+            "the worker was built with panic = \"abort\", so that one panicking job would end it; remove that line from the profile in Cargo.toml",
+        ));
+    }
+    Ok(())
+}
