@@ -1,1 +1,4 @@
 //! Runs jobs.
+
+// Ranks, lowest first; a module imports strictly lower ranks, and a parent its children.
+pub mod metrics;
