@@ -6,6 +6,8 @@
 pub mod config;
 mod in_flight;
 mod kind_limit;
+pub mod logs;
+pub mod metrics;
 mod pace;
 pub mod shutdown;
 mod slots;
@@ -21,6 +23,8 @@ mod idle;
 mod intake;
 mod monitor;
 mod supervise;
+
+pub mod admin;
 
 pub mod worker;
 
