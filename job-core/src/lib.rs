@@ -5,37 +5,39 @@
 //! numbered run. A **schedule** is recurrence, a **delay** is one-off. **Dead** is a job that will not run again unless
 //! somebody decides so.
 
-// Ranks, lowest first; a module imports strictly lower ranks, and a child its parent's `mod`. `tests/ranks.rs` checks it.
+// Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
+//   error
+//   clock
+//   name trace
+//   backoff
+//   options
+//   envelope topology
+//   observation
+//   broker
+//   job
+//   client
+//   context
+//   perform
+//   registry
+
 // The derive names this crate as a user's crate does, here too.
 extern crate self as job_core;
 
-pub mod error;
-
-pub mod clock;
-
-pub mod name;
-pub mod trace;
-
 pub mod backoff;
-
-pub mod options;
-
-pub mod envelope;
-pub mod topology;
-
-pub mod observation;
-
 pub mod broker;
-
-pub mod job;
-
 pub mod client;
-
+pub mod clock;
 pub mod context;
-
+pub mod envelope;
+pub mod error;
+pub mod job;
+pub mod name;
+pub mod observation;
+pub mod options;
 pub mod perform;
-
 pub mod registry;
+pub mod topology;
+pub mod trace;
 
 pub use client::{Client, EnqueueError, EnqueueManyError};
 pub use context::Context;

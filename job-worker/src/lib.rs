@@ -3,6 +3,14 @@
 //!
 //! A worker binary of your own is one line, [`main`]; an application that embeds a worker uses [`Worker::builder`].
 
+// Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
+//   config in_flight kind_limit pace shutdown slots
+//   middleware verdict
+//   roster
+//   executor
+//   idle intake monitor supervise
+//   worker
+
 pub mod config;
 mod in_flight;
 mod kind_limit;
