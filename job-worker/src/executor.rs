@@ -23,7 +23,7 @@ use crate::middleware::Middleware;
 use crate::roster::{Roster, Route};
 use crate::shutdown::StopHandle;
 use crate::slots::Slot;
-use crate::verdict::{self, Ending, Policy, Verdict};
+use crate::verdict::{self, Policy, Verdict};
 
 mod attempt;
 mod guard;

@@ -4,12 +4,13 @@
 //! A worker binary of your own is one line, [`main`]; an application that embeds a worker uses [`Worker::builder`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   config in_flight kind_limit pace shutdown slots
-//   middleware verdict
+//   config in_flight kind_limit logs metrics pace shutdown slots
+//   middleware signals verdict
 //   roster
 //   executor
-//   idle intake monitor supervise
+//   admin idle intake monitor supervise
 //   worker
+//   cli
 
 pub mod config;
 mod in_flight;
@@ -21,21 +22,24 @@ pub mod shutdown;
 mod slots;
 
 pub mod middleware;
+mod signals;
 pub mod verdict;
 
 mod roster;
 
 mod executor;
 
+pub mod admin;
 mod idle;
 mod intake;
 mod monitor;
 mod supervise;
 
-pub mod admin;
-
 pub mod worker;
 
+mod cli;
+
+pub use cli::main;
 pub use config::{QueueConfig, WorkerConfig};
 pub use shutdown::StopHandle;
 pub use worker::{Stopped, Worker, WorkerBuilder};

@@ -60,6 +60,9 @@ impl Observer for LogObserver {
             Observation::Finished { run, outcome, duration, error, back_at } => {
                 finished(run, outcome, duration, error, back_at);
             }
+            Observation::Refused { run, reason, error } => {
+                log_run!(error, run, reason = reason.as_str(), error, "job is dead without a run");
+            }
             Observation::Parked { run, reason, back_at } => {
                 log_run!(warn, run, reason, ?back_at, "job put aside without a run");
             }

@@ -77,21 +77,21 @@ impl Metrics {
 
     fn finished(&self, run: &Run<'_>, outcome: FinishedOutcome, duration: std::time::Duration) {
         self.runs.known(run.queue.as_str(), run.kind, |series| {
-            series.end();
+            series.running.dec();
             series.finished(outcome).inc();
-            if has_run(outcome) {
-                series.duration.observe(duration.as_secs_f64());
-            }
+            series.duration.observe(duration.as_secs_f64());
             if let FinishedOutcome::Dead(reason) = outcome {
-                self.families.dead.with_label_values(&[&series.queue, &series.kind, reason.as_str()]).inc();
+                self.dead(series, reason);
             }
         });
     }
 
-    fn settle_failed(&self, run: &Run<'_>) {
-        self.families.settle_failed.inc();
-        // The handler has returned: without this the gauge would count the run for ever.
-        self.runs.known(run.queue.as_str(), run.kind, RunSeries::end);
+    fn refused(&self, run: &Run<'_>, reason: DeathReason) {
+        self.runs.known(run.queue.as_str(), run.kind, |series| self.dead(series, reason));
+    }
+
+    fn dead(&self, series: &RunSeries, reason: DeathReason) {
+        self.families.dead.with_label_values(&[&series.queue, &series.kind, reason.as_str()]).inc();
     }
 
     fn phase(&self, current: Phase) {
@@ -115,10 +115,11 @@ impl Observer for Metrics {
             }
             Observation::Started { run, wait } => self.started(run, *wait),
             Observation::Finished { run, outcome, duration, .. } => self.finished(run, *outcome, *duration),
+            Observation::Refused { run, reason, .. } => self.refused(run, *reason),
             Observation::Parked { run, .. } => {
                 self.runs.known(run.queue.as_str(), run.kind, |series| series.parked.inc());
             }
-            Observation::SettleFailed { run, .. } => self.settle_failed(run),
+            Observation::SettleFailed { .. } => self.families.settle_failed.inc(),
             Observation::ComponentFailed { component, .. } => {
                 self.families.component_failures.with_label_values(&[component]).inc();
             }
@@ -127,12 +128,6 @@ impl Observer for Metrics {
             _ => {}
         }
     }
-}
-
-/// False for jobs that died without a run: their duration would pull the histogram down.
-fn has_run(outcome: FinishedOutcome) -> bool {
-    use DeathReason::{Expired, Poison, TooDeep, TooLarge, Undecodable, UnknownKind};
-    !matches!(outcome, FinishedOutcome::Dead(Expired | Poison | TooDeep | TooLarge | Undecodable | UnknownKind))
 }
 
 #[cfg(test)]

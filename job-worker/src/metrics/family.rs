@@ -26,13 +26,14 @@ pub(super) const PHASES: [(Phase, &str); 5] = [
 ];
 
 /// One of each, in the order of [`RunSeries::finished`]'s index.
-const OUTCOMES: [FinishedOutcome; 6] = [
+const OUTCOMES: [FinishedOutcome; 7] = [
     FinishedOutcome::Completed,
     FinishedOutcome::Retried,
     FinishedOutcome::Snoozed,
     FinishedOutcome::Continued,
     FinishedOutcome::Dead(DeathReason::Attempts),
     FinishedOutcome::Released,
+    FinishedOutcome::Unrecorded,
 ];
 
 /// Every family.
@@ -106,7 +107,7 @@ impl RunFamilies {
         Self {
             started: counters(registry, "jobs_started_total", "Runs that began.", pair),
             running: gauges(registry, "jobs_running", "Runs in progress.", pair),
-            finished: counters(registry, "jobs_finished_total", "Runs whose outcome was recorded.", outcome),
+            finished: counters(registry, "jobs_finished_total", "Runs that ended, by outcome.", outcome),
             parked: counters(registry, "jobs_parked_total", "Jobs put aside without a run.", pair),
             duration: histograms(registry, "jobs_attempt_duration_seconds", "How long runs took."),
             wait: histograms(registry, "jobs_wait_seconds", "How long jobs waited once they could have started."),
@@ -139,16 +140,8 @@ impl RunSeries {
             FinishedOutcome::Continued => 3,
             FinishedOutcome::Dead(_) => 4,
             FinishedOutcome::Released => 5,
+            FinishedOutcome::Unrecorded => 6,
         }]
-    }
-
-    /// Takes a run off the gauge. A job may end without having begun (its payload is unreadable, its parking failed), and
-    /// nothing tells those apart: the gauge may then be low until the kind is idle, but is never negative, and never
-    /// stays high.
-    pub(super) fn end(&self) {
-        if self.running.get() > 0 {
-            self.running.dec();
-        }
     }
 }
 

@@ -86,6 +86,12 @@ impl WorkerBuilder {
         self
     }
 
+    /// Consumes these queues and no others.
+    pub fn only_queues(mut self, queues: Vec<QueueConfig>) -> Self {
+        self.config.queues = queues;
+        self
+    }
+
     /// Adds a middleware inside those that were added before.
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.middleware.push(Arc::new(middleware));

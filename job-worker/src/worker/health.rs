@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use job_core::observation::Phase;
 
+use crate::admin::Health;
 use crate::intake::Intake;
 use crate::shutdown::StopHandle;
 
@@ -13,9 +14,13 @@ pub(crate) struct WorkerHealth {
     pub(crate) stop: StopHandle,
 }
 
-impl WorkerHealth {
-    /// Says why the worker takes no jobs.
-    pub(crate) fn check_ready(&self) -> Result<(), String> {
+impl Health for WorkerHealth {
+    /// A stuck runtime does not get here: the probe times out, and the monitor ends the process.
+    fn live(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn ready(&self) -> Result<(), String> {
         match self.stop.phase() {
             Phase::Running => {}
             Phase::Quiet => return Err("the worker is quiet".into()),

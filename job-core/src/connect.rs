@@ -1,0 +1,60 @@
+//! From a URL to a broker: the one place that knows every implementation.
+
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::broker::memory::MemoryBroker;
+#[cfg(feature = "sqlite")]
+use crate::broker::sqlite::{SqliteBroker, SqliteOptions};
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::registry::Registry;
+
+/// What a broker URL may look like, for error messages.
+const FORMS: &str = "use \"sqlite:jobs.db\" for a file, or \"memory:\" for a test";
+
+/// Connects to the broker that a URL names: `sqlite:PATH`, or `memory:` for one that lives in this process alone.
+///
+/// # Errors
+/// When the URL has another form, or the broker cannot be used.
+pub async fn connect(url: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return Err(Error::invalid(format!("broker URL {url:?} has no scheme; {FORMS}")));
+    };
+    match scheme {
+        "sqlite" => open_sqlite(rest, clock).await,
+        "memory" => Ok(MemoryBroker::new(clock)),
+        "amqp" | "amqps" => {
+            Err(Error::unsupported("this version has no RabbitMQ broker yet; use \"sqlite:jobs.db\""))
+        }
+        // The rest of a foreign URL may hold a password: only the scheme is repeated.
+        _ => Err(Error::invalid(format!("no broker speaks \"{scheme}:\"; {FORMS}"))),
+    }
+}
+
+impl Client {
+    /// Connects to the broker that a URL names; see [`connect`].
+    ///
+    /// # Errors
+    /// When two linked job types have one kind, the URL has another form, or the broker cannot be used.
+    pub async fn connect(url: &str) -> Result<Self> {
+        Registry::linked()?;
+        Ok(Self::new(connect(url, Clock::system()).await?))
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn open_sqlite(rest: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
+    // "sqlite:///var/jobs.db" and "sqlite:/var/jobs.db" mean the same file, as do "sqlite://jobs.db" and "sqlite:jobs.db".
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() {
+        return Err(Error::invalid("broker URL \"sqlite:\" names no file; write \"sqlite:jobs.db\""));
+    }
+    Ok(SqliteBroker::open(path, SqliteOptions::default(), clock).await?)
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn open_sqlite(_rest: &str, _clock: Clock) -> Result<Arc<dyn Broker>> {
+    Err(Error::unsupported("job-core was built without its feature \"sqlite\"; add the feature"))
+}

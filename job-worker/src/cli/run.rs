@@ -1,0 +1,66 @@
+//! `run`: from flags and the program's own setup to a worker, its logs, metrics and signals.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use job_core::client::Client;
+use job_core::error::{BoxError, Error, Result};
+
+use crate::admin::AdminServer;
+use crate::cli::args::{LogFormatFlag, RunFlags};
+use crate::cli::exit;
+use crate::config::QueueConfig;
+use crate::logs::{self, LogFormat, LogObserver};
+use crate::metrics::Metrics;
+use crate::signals::Signals;
+use crate::worker::{Worker, WorkerBuilder};
+
+pub(super) async fn run<F>(url: &str, flags: &RunFlags, setup: F) -> Result<ExitCode>
+where
+    F: AsyncFnOnce(WorkerBuilder) -> Result<WorkerBuilder, BoxError>,
+{
+    let format = match flags.log_format {
+        LogFormatFlag::Text => LogFormat::Text,
+        LogFormatFlag::Json => LogFormat::Json,
+    };
+    logs::init(format, flags.log.as_deref()).map_err(Error::invalid)?;
+    let queues = flags.queues.iter().map(|q| QueueConfig::parse(q)).collect::<Result<Vec<_>>>()?;
+    let metrics = Arc::new(Metrics::new());
+    let builder = Worker::builder()
+        .client(Client::connect(url).await?)
+        .observer(Arc::clone(&metrics) as _)
+        .observer(Arc::new(LogObserver))
+        .main_process();
+    let builder = setup(builder).await.map_err(|e| Error::invalid("the worker's setup failed").caused_by(e))?;
+    let worker = builder.flags(flags, queues).build()?;
+    let admin = match flags.admin {
+        Some(addr) => Some(AdminServer::bind(addr, metrics, Arc::new(worker.health())).await?),
+        None => None,
+    };
+    let signals = tokio::spawn(Signals::install()?.pass_to(worker.stop_handle()));
+    let admin = admin.map(|admin| tokio::spawn(admin.run(std::future::pending())));
+    let stopped = worker.run().await;
+    signals.abort();
+    admin.inspect(|admin| admin.abort());
+    match stopped? {
+        stopped if stopped.failure.is_some() => Ok(exit::failed(&stopped)),
+        stopped if stopped.unfinished > 0 => Ok(exit::unfinished()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+impl WorkerBuilder {
+    /// What was written on the command line wins over what the program says.
+    fn flags(mut self, flags: &RunFlags, queues: Vec<QueueConfig>) -> Self {
+        if let Some(concurrency) = flags.concurrency {
+            self = self.concurrency(concurrency);
+        }
+        if let Some(grace) = flags.grace {
+            self = self.grace(grace);
+        }
+        if flags.exit_when_idle {
+            self = self.exit_when_idle();
+        }
+        if queues.is_empty() { self } else { self.only_queues(queues) }
+    }
+}
