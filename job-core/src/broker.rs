@@ -33,7 +33,7 @@ pub trait Broker: Send + Sync + 'static {
     /// Returns the clock by which it tells what is due.
     fn clock(&self) -> &Clock;
 
-    /// Makes queues and bindings exist. Repeating it changes nothing, and nothing is ever removed.
+    /// Makes queues, their dead queues and bindings exist. Repeating it changes nothing, and nothing is ever removed.
     ///
     /// # Errors
     /// When something of that name exists and differs, or the broker cannot be reached.
@@ -41,7 +41,8 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Stores messages, and answers for each, in order, once its fate is known: durable, rejected or unconfirmed.
     ///
-    /// An id that its queue already holds is not stored again. A message whose `not_before` lies ahead is not delivered
+    /// An id that its queue already holds is not stored again, where the broker
+    /// [deduplicates](Capabilities::is_deduplicating). A queue that nobody declared yet keeps what it gets. A message whose `not_before` lies ahead is not delivered
     /// before then; only targets that name a queue take one.
     fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>>;
 
@@ -49,10 +50,10 @@ pub trait Broker: Send + Sync + 'static {
     /// did not hand out is given back when the consumer is closed or dropped.
     ///
     /// # Errors
-    /// When the queue cannot be consumed.
+    /// When the queue cannot be consumed, or nobody declared it.
     fn consume<'a>(&'a self, queue: &'a QueueName, window: Window) -> BoxFuture<'a, Result<Box<dyn Consumer>>>;
 
-    /// Tries to become the only leader of a role among all processes; `None` while another process leads.
+    /// Tries to become the only leader of a role among all processes; `None` while there is one, be it in this process.
     ///
     /// # Errors
     /// When the broker cannot be asked.
@@ -64,7 +65,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Returns the operator's view, where the broker has one.
     fn inspect(&self) -> Option<&dyn Inspect>;
 
-    /// Finishes what is under way and gives up the connection. Later calls fail.
+    /// Finishes what is under way and gives up the connection: its consumers end, deliveries that are not settled go back
+    /// to their queues, and its leaderships are free. Later calls fail with [`is_unavailable`](Error::is_unavailable).
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }
 
@@ -81,7 +83,7 @@ pub struct Capabilities {
     pub is_then_atomic: bool,
     /// A tick fired twice is stored once, even when the leader changed in between.
     pub is_fire_exact: bool,
-    /// A released or reclaimed job comes back under the same id only once.
+    /// A queue holds an id only once: what is published, released or reclaimed twice is there once.
     pub is_deduplicating: bool,
     /// The shortest delay; shorter ones are rounded up to it.
     pub delay_min: Duration,
@@ -158,26 +160,28 @@ pub trait Settle: Send + Sync {
     /// with the call, not with the first poll, and goes on when the future is dropped.
     ///
     /// # Errors
-    /// [`is_lost`](Error::is_lost) when the delivery had become somebody else's; nothing was recorded then.
+    /// [`is_lost`](Error::is_lost) when the delivery had become somebody else's; nothing was recorded then. When a
+    /// follower is invalid nothing was recorded either, and the delivery has gone back to its queue.
     fn settle(self: Box<Self>, outcome: Outcome) -> BoxFuture<'static, Result<()>>;
 }
 
 /// What becomes of a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It has run. `then` is stored with it: a crash never loses the followers of a job that is gone.
+    /// It has run, and is forgotten. `then` is stored with that: a crash never loses the followers of a job that is gone.
     Done {
         /// What follows.
         then: Vec<Outgoing>,
     },
-    /// It comes back to its queue at an instant, as this envelope.
+    /// It comes back to its queue at an instant, as this envelope, whose `not_before` becomes that instant.
     Later {
         /// When.
         at: Timestamp,
         /// What it is then; its id is the same.
         envelope: Envelope,
     },
-    /// It goes to its queue's dead jobs, as this envelope.
+    /// It goes to its queue's dead jobs, as this envelope. It replaces one of its id there, taken or not: a job that dies
+    /// while its old record is being redriven must outlive that record.
     Dead {
         /// What is kept.
         envelope: Envelope,
@@ -191,7 +195,7 @@ pub trait Leadership: Send + Sync {
     /// Publishes the message of a schedule's tick, unless that tick or a later one was fired before.
     ///
     /// # Errors
-    /// When nobody knows whether it was stored, or the leadership was lost.
+    /// When nobody knows whether it was stored, or the leadership was lost. A message that is refused uses up no tick.
     fn fire<'a>(&'a self, schedule: &'a str, tick: Timestamp, message: Outgoing) -> BoxFuture<'a, Result<Fire>>;
 
     /// Ends when the leadership is lost.
@@ -215,7 +219,7 @@ pub trait Ledger: Send + Sync {
     /// When nobody knows whether it was stored.
     fn append(&self, entry: Entry) -> BoxFuture<'_, Result<()>>;
 
-    /// Returns the winning entry of each key, in the order of the keys.
+    /// Returns the winning entry of each key, in the order of the keys, without those that were removed.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -247,19 +251,19 @@ pub trait Inspect: Send + Sync {
     /// When the broker cannot be asked.
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>>;
 
-    /// Returns a page of a queue's messages without taking them, oldest first.
+    /// Returns a page of what waits in a queue, due or not, without taking it, in the order of being due.
     ///
     /// # Errors
     /// When the broker cannot be asked, or this queue cannot be browsed.
     fn peek<'a>(&'a self, queue: &'a QueueName, page: Page) -> BoxFuture<'a, Result<Vec<Envelope>>>;
 
-    /// Takes waiting messages, due or not, to settle them. Such a settlement is durable, whatever the outcome.
+    /// Takes waiting messages, due or not, to settle them; none that runs. Such a settlement is durable, whatever the outcome.
     ///
     /// # Errors
     /// When the broker cannot be asked.
     fn take<'a>(&'a self, queue: &'a QueueName, which: Which) -> BoxFuture<'a, Result<Vec<Delivery>>>;
 
-    /// Looks up a job by its id, in all queues; `None` when none holds it: it is done, cancelled, or never was.
+    /// Looks up a job by its id, in all queues, the dead ones last; `None` when none holds it: it is done, cancelled, or never was.
     ///
     /// # Errors
     /// [`is_unsupported`](Error::is_unsupported) without [`can_find`](Capabilities::can_find).

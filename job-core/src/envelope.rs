@@ -1,6 +1,7 @@
 //! A job as brokers carry it: the user's bytes, untouched, and what the framework knows about them.
 //!
-//! Brokers store and return envelopes; only clients make them, and only the worker changes them.
+//! Brokers store and return envelopes; only clients make them, and only the worker changes them. Their instants are kept
+//! to the millisecond at least.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@ struct Memory(Arc<MemoryBroker>);
 
 impl Memory {
     fn new() -> Self {
-        let start = "2026-01-01T12:00:00Z".parse().unwrap();
+        let start = "2026-01-01T12:00:00Z".parse().expect("a valid instant");
         Self(MemoryBroker::new(Clock::manual(start)))
     }
 }

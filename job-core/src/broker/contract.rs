@@ -5,12 +5,19 @@
 //! Waits end on a condition; [`LIVENESS`] only bounds them.
 
 mod bench;
+mod close;
 #[macro_use]
 mod cases;
 mod delay;
 mod delivery;
+mod inspect;
+mod leadership;
+mod ledger;
+mod process;
 mod reader;
+mod route;
 mod settle;
+mod wake;
 
 use std::future::Future;
 use std::io::Write;
