@@ -36,6 +36,8 @@ pub mod observation;
 pub mod options;
 pub mod perform;
 pub mod registry;
+
+pub mod connect;
 pub mod topology;
 pub mod trace;
 

@@ -1,0 +1,91 @@
+//! How long the jobs that were handed out have been running.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// A run beyond this is long: it is not worth a commit less to keep jobs from other processes for that time.
+const RUN_SHORT_MAX: Duration = Duration::from_millis(100);
+
+/// The runs of one consumer, by the moment at which they were handed out.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    batches: VecDeque<Arc<Batch>>,
+    count: Arc<AtomicUsize>,
+    was_long: Arc<AtomicBool>,
+}
+
+/// Jobs that were handed out together.
+#[derive(Debug)]
+struct Batch {
+    begun: Instant,
+    left: AtomicUsize,
+}
+
+/// One run. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Run {
+    batch: Arc<Batch>,
+    count: Arc<AtomicUsize>,
+    was_long: Arc<AtomicBool>,
+    all: Arc<AtomicUsize>,
+}
+
+impl Runs {
+    /// Begins `count` runs, counted in `all` too.
+    pub(super) fn begin(&mut self, count: usize, now: Instant, all: &Arc<AtomicUsize>) -> Vec<Run> {
+        let batch = Arc::new(Batch { begun: now, left: AtomicUsize::new(count) });
+        self.forget_finished();
+        self.batches.push_back(Arc::clone(&batch));
+        self.count.fetch_add(count, Ordering::Relaxed);
+        all.fetch_add(count, Ordering::Relaxed);
+        let run = || Run {
+            batch: Arc::clone(&batch),
+            count: Arc::clone(&self.count),
+            was_long: Arc::clone(&self.was_long),
+            all: Arc::clone(all),
+        };
+        (0..count).map(|_| run()).collect()
+    }
+
+    /// Returns how many run.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Says whether one runs for long, or one that ended since the last question did.
+    pub(super) fn is_long(&mut self, now: Instant) -> bool {
+        let is_running = |batch: &&Arc<Batch>| batch.left.load(Ordering::Relaxed) > 0;
+        let oldest = self.batches.iter().find(is_running);
+        let is_oldest_long = oldest.is_some_and(|batch| now.duration_since(batch.begun) > RUN_SHORT_MAX);
+        self.was_long.swap(false, Ordering::Relaxed) || is_oldest_long
+    }
+
+    /// Forgets batches of which nothing runs any more; what is left is at most one a running job.
+    pub(super) fn forget_finished(&mut self) {
+        while self.batches.front().is_some_and(|batch| batch.left.load(Ordering::Relaxed) == 0) {
+            self.batches.pop_front();
+        }
+        if self.batches.len() > 2 * self.count() {
+            self.batches.retain(|batch| batch.left.load(Ordering::Relaxed) > 0);
+        }
+    }
+}
+
+impl Run {
+    /// Notes when it ended.
+    pub(super) fn end(self, now: Instant) {
+        if now.duration_since(self.batch.begun) > RUN_SHORT_MAX {
+            self.was_long.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.batch.left.fetch_sub(1, Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,44 @@
+//! What an operation works with inside its transaction, and what its commit makes visible.
+
+use rusqlite::Connection;
+
+use crate::broker::sqlite::catalog::Catalog;
+use crate::clock::Clock;
+
+/// The one connection that writes, and what its thread remembers.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) conn: Connection,
+    pub(super) catalog: Catalog,
+    pub(super) clock: Clock,
+    /// This process in the column `owner`.
+    pub(super) owner: i64,
+    /// The latest claim number; never used twice by an owner.
+    pub(super) claim: i64,
+    pub(super) effects: Effects,
+}
+
+/// What others have to be told once the transaction is committed.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// Queues that may have something to deliver, now or later.
+    pub(super) queues: Vec<i64>,
+    /// The ledger has a new entry.
+    pub(super) has_ledger_entry: bool,
+}
+
+impl Effects {
+    /// Notes that a queue got a job.
+    pub(super) fn wake(&mut self, queue: i64) {
+        // Most groups touch one queue, over and over.
+        if self.queues.last() != Some(&queue) {
+            self.queues.push(queue);
+        }
+    }
+
+    /// Adds what another transaction made visible.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.queues.append(&mut other.queues);
+        self.has_ledger_entry |= std::mem::take(&mut other.has_ledger_entry);
+    }
+}
