@@ -19,6 +19,7 @@
 //   context
 //   perform
 //   registry
+//   connect
 
 // The derive names this crate as a user's crate does, here too.
 extern crate self as job_core;
@@ -27,6 +28,7 @@ pub mod backoff;
 pub mod broker;
 pub mod client;
 pub mod clock;
+pub mod connect;
 pub mod context;
 pub mod envelope;
 pub mod error;
@@ -36,8 +38,6 @@ pub mod observation;
 pub mod options;
 pub mod perform;
 pub mod registry;
-
-pub mod connect;
 pub mod topology;
 pub mod trace;
 
