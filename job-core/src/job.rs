@@ -3,7 +3,7 @@
 //! `#[derive(Job)]` implements everything here. Handlers are elsewhere (`perform`): a producer needs none.
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, value::StrDeserializer};
+use serde::de::DeserializeOwned;
 
 use crate::envelope::{Content, Envelope};
 use crate::options::JobOptions;
@@ -97,9 +97,26 @@ fn decode_bytes<J: Job>(payload: &[u8], content: Content) -> serde_json::Result<
         Content::Json => serde_json::from_slice(payload),
         Content::Text => {
             let text = std::str::from_utf8(payload).map_err(serde::de::Error::custom)?;
-            J::deserialize(StrDeserializer::new(text))
+            // A plain `&str` deserializer does not open newtypes; a JSON string does.
+            J::deserialize(serde_json::Value::from(text))
         }
     }
+}
+
+/// What [`AnyJob::payload`] answers.
+#[doc(hidden)]
+pub type PayloadResult = serde_json::Result<Vec<u8>>;
+
+/// Returns the options of a type; derived code calls it.
+#[doc(hidden)]
+pub fn options_of<J: Job>() -> &'static JobOptions {
+    const { &J::OPTIONS }
+}
+
+/// Encodes a job; derived code calls it, so that a missing `Serialize` is told once.
+#[doc(hidden)]
+pub fn payload_of<J: Job>(job: &J) -> PayloadResult {
+    serde_json::to_vec(job)
 }
 
 fn check<J: Job>(payload: &[u8], content: Content) -> serde_json::Result<()> {

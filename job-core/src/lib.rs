@@ -58,7 +58,8 @@ pub mod __private {
 
     pub use crate::backoff::Backoff;
     pub use crate::context::{Needs, StateNeed};
-    pub use crate::job::JobType;
+    pub use crate::job::{AnyJob, Job, JobType, PayloadResult, options_of, payload_of};
     pub use crate::options::JobOptions;
+    pub use crate::perform::{HandlerProbe, HandlerProbeFallback};
     pub use crate::registry::{Descriptor, PerformFn, perform_async, perform_blocking};
 }

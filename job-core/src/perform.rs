@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -33,6 +34,29 @@ pub trait PerformBlocking: Job {
     /// Runs the job once. A thread cannot be killed: when the timeout passes, [`Context::is_cancelled`] turns true, and
     /// the job is settled when this returns.
     fn perform(self, cx: Context<Self>) -> Result<(), JobError>;
+}
+
+/// Tells derived code which handlers `J` has: its own constants hide those of [`HandlerProbeFallback`] where their
+/// bound holds.
+#[doc(hidden)]
+pub struct HandlerProbe<J>(PhantomData<J>);
+
+#[doc(hidden)]
+pub trait HandlerProbeFallback {
+    const IS_ASYNC: bool = false;
+    const IS_BLOCKING: bool = false;
+}
+
+impl<J> HandlerProbeFallback for HandlerProbe<J> {}
+
+impl<J: Perform> HandlerProbe<J> {
+    #[doc(hidden)]
+    pub const IS_ASYNC: bool = true;
+}
+
+impl<J: PerformBlocking> HandlerProbe<J> {
+    #[doc(hidden)]
+    pub const IS_BLOCKING: bool = true;
 }
 
 /// Why a run did not complete, and what is to happen next.

@@ -1,0 +1,119 @@
+//! Checks what a job is as a whole: the shape of its type, its names, and options against each other.
+
+use proc_macro2::Span;
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Fields, GenericParam, LitStr};
+
+use crate::mistake::Mistakes;
+use crate::name;
+use crate::options::Options;
+
+/// Checks the type: a concrete struct that owns its data.
+pub(crate) fn shape(input: &DeriveInput, mistakes: &mut Mistakes) {
+    match &input.data {
+        Data::Struct(data) => fields(&data.fields, mistakes),
+        Data::Enum(data) => mistakes.push(
+            data.enum_token.span,
+            "a job is a struct: one kind, one handler, one set of options; put the enum into a field of a struct",
+        ),
+        Data::Union(data) => {
+            mistakes.push(data.union_token.span, "a job is a struct, and a union has no JSON; use a struct");
+        }
+    }
+    let is_lifetime = |p: &&GenericParam| matches!(p, GenericParam::Lifetime(_));
+    if let Some(lifetime) = input.generics.params.iter().find(is_lifetime) {
+        mistakes.push(
+            lifetime.span(),
+            "a job owns its data, since it is stored and decoded elsewhere; use String for &str, and Vec<T> for &[T]",
+        );
+    }
+    if let Some(parameter) = input.generics.params.iter().find(|p| !is_lifetime(p)) {
+        mistakes.push(
+            parameter.span(),
+            "a job has no parameters, since its kind names one concrete type on the wire; write a struct for each type",
+        );
+    }
+}
+
+fn fields(fields: &Fields, mistakes: &mut Mistakes) {
+    for attribute in fields.iter().flat_map(|field| &field.attrs).filter(|a| a.path().is_ident("job")) {
+        mistakes.add(syn::Error::new_spanned(attribute, "#[job(…)] describes the whole job; put it above the struct"));
+    }
+}
+
+/// Checks the names, and options against each other.
+pub(crate) fn options(input: &DeriveInput, options: &Options, mistakes: &mut Mistakes) {
+    kinds(input, options, mistakes);
+    queue(options, mistakes);
+    states(options, mistakes);
+    if let (Some(blocking), Some(_)) = (options.blocking, &options.handler) {
+        mistakes.push(
+            blocking,
+            "option \"blocking\" conflicts with \"handler\", whose own code says how it runs; remove one of them",
+        );
+    }
+}
+
+/// Returns the kind that a type has if it gives itself no name.
+pub(crate) fn default_kind(input: &DeriveInput) -> String {
+    use syn::ext::IdentExt;
+    name::snake_case(&input.ident.unraw().to_string())
+}
+
+fn kinds(input: &DeriveInput, options: &Options, mistakes: &mut Mistakes) {
+    let kind = match &options.name {
+        Some(lit) => {
+            check(lit, name::check_kind, mistakes);
+            lit.value()
+        }
+        None => {
+            let kind = default_kind(input);
+            if let Err(error) = name::check_kind(&kind) {
+                let message = format!("{error}, in #[job(name = \"…\")]");
+                mistakes.push(input.ident.span(), message);
+            }
+            kind
+        }
+    };
+    let mut known = vec![kind.clone()];
+    for alias in &options.aliases {
+        check(alias, name::check_kind, mistakes);
+        let text = alias.value();
+        if text == kind {
+            mistakes.push(alias.span(), format!("alias \"{text}\" is the job's own name; remove it"));
+        } else if known.contains(&text) {
+            mistakes.push(alias.span(), format!("alias \"{text}\" is given twice; keep one of them"));
+        }
+        known.push(text);
+    }
+}
+
+fn queue(options: &Options, mistakes: &mut Mistakes) {
+    match (&options.queue, options.external) {
+        (Some(queue), None) => check(queue, name::check_queue, mistakes),
+        (Some(queue), Some(_)) => check(queue, name::check_external_queue, mistakes),
+        (None, Some(external)) => {
+            mistakes.push(external, "option \"external\" needs the name of the queue; add queue = \"…\"");
+        }
+        (None, None) => {}
+    }
+}
+
+fn states(options: &Options, mistakes: &mut Mistakes) {
+    let mut known: Vec<String> = Vec::new();
+    for state in &options.states {
+        let text = state.to_token_stream().to_string();
+        if known.contains(&text) {
+            mistakes.push(state.span(), format!("state `{text}` is declared twice; keep one of them"));
+        }
+        known.push(text);
+    }
+}
+
+fn check(lit: &LitStr, rule: impl Fn(&str) -> Result<(), String>, mistakes: &mut Mistakes) {
+    let span: Span = lit.span();
+    if let Err(message) = rule(&lit.value()) {
+        mistakes.push(span, message);
+    }
+}

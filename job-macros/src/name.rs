@@ -1,0 +1,121 @@
+//! The rules for kinds and queue names, at compile time; those of `job_core::name`, which a test compares.
+
+/// Longest kind or queue name, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+
+/// Longest name of a queue that AMQP knows, in bytes: a short string.
+const AMQP_BYTES_MAX: usize = 255;
+
+const RESERVED_PREFIXES: [&str; 2] = ["jobs.", "events."];
+const RESERVED_SUFFIXES: [&str; 3] = [".dead", ".suspect", ".retry"];
+
+/// Checks a kind: 1 to 128 ASCII letters, digits, `_`, `-` and `.`.
+///
+/// # Errors
+/// Names the kind and the rule it breaks.
+pub(crate) fn check_kind(text: &str) -> Result<(), String> {
+    check_characters("kind", text)
+}
+
+/// Checks the name of a queue of our own: the rules of a kind, and no reserved prefix or suffix.
+///
+/// # Errors
+/// Names the queue and the rule it breaks.
+pub(crate) fn check_queue(text: &str) -> Result<(), String> {
+    check_characters("queue", text)?;
+    let prefix = RESERVED_PREFIXES.iter().find(|p| text.starts_with(**p));
+    match prefix.or_else(|| RESERVED_SUFFIXES.iter().find(|s| text.ends_with(**s))) {
+        None => Ok(()),
+        Some(part) => Err(format!("queue name \"{text}\" uses the reserved part \"{part}\"; choose another name")),
+    }
+}
+
+/// Checks the name of somebody else's queue: whatever AMQP allows, control characters apart.
+///
+/// # Errors
+/// Names the queue and the rule it breaks.
+pub(crate) fn check_external_queue(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > AMQP_BYTES_MAX {
+        return Err(format!("a queue name has 1 to {AMQP_BYTES_MAX} bytes, this one has {}", text.len()));
+    }
+    match text.chars().any(char::is_control) {
+        true => Err(format!("queue name {text:?} has control characters; use printable text")),
+        false => Ok(()),
+    }
+}
+
+fn check_characters(what: &str, text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > NAME_BYTES_MAX {
+        return Err(format!("a {what} name has 1 to {NAME_BYTES_MAX} bytes, this one has {}", text.len()));
+    }
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    match text.chars().find(|c| !is_allowed(*c)) {
+        None => Ok(()),
+        Some(c) => {
+            Err(format!("{what} name {text:?} has the character {c:?}; use ASCII letters, digits, '_', '-' and '.'"))
+        }
+    }
+}
+
+/// Returns a type's name in snake case: `HTTPGet` becomes `http_get`.
+pub(crate) fn snake_case(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut snake = String::new();
+    for (i, letter) in letters.iter().enumerate() {
+        let before = i.checked_sub(1).map(|i| letters[i]);
+        let is_last_of_acronym = letters.get(i + 1).is_some_and(|c| c.is_lowercase());
+        let begins_word =
+            letter.is_uppercase() && before.is_some_and(|c| c != '_' && (!c.is_uppercase() || is_last_of_acronym));
+        if begins_word {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use job_core::{Kind, QueueName};
+
+    #[test]
+    fn the_rules_are_those_of_job_core() {
+        let long = "x".repeat(NAME_BYTES_MAX);
+        let too_long = "x".repeat(NAME_BYTES_MAX + 1);
+        let texts = ["", "a b", "ä", "a/b", "mail", "A-b_c.9", "jobs.x", "events.x", "a.dead", "a.suspect", "a.retry"];
+        for text in texts.into_iter().chain([long.as_str(), too_long.as_str()]) {
+            let theirs = |result: Result<(), job_core::Error>| result.map_err(|error| error.to_string());
+            assert_eq!(check_kind(text), theirs(Kind::parse(text).map(drop)));
+            assert_eq!(check_queue(text), theirs(QueueName::parse(text).map(drop)));
+        }
+    }
+
+    #[test]
+    fn an_external_queue_has_any_amqp_name() {
+        for text in ["amq.gen/1", "jobs.x", "größe", &"x".repeat(AMQP_BYTES_MAX)] {
+            assert_eq!(check_external_queue(text), Ok(()), "{text}");
+        }
+        for text in ["", "a\nb", &"x".repeat(AMQP_BYTES_MAX + 1)] {
+            assert!(check_external_queue(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn snake_case_keeps_acronyms_together() {
+        for (name, snake) in [
+            ("ResizeImage", "resize_image"),
+            ("HTTPGet", "http_get"),
+            ("GetHTTP", "get_http"),
+            ("S3Upload", "s3_upload"),
+            ("Mp3ToWav", "mp3_to_wav"),
+            ("Send_Mail", "send_mail"),
+            ("OAuth2Token", "o_auth2_token"),
+            ("A", "a"),
+            ("lower", "lower"),
+            ("_Hidden", "_hidden"),
+        ] {
+            assert_eq!(snake_case(name), snake);
+        }
+    }
+}
