@@ -25,9 +25,7 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
     match scheme {
         "sqlite" => open_sqlite(rest, clock).await,
         "memory" => Ok(MemoryBroker::new(clock)),
-        "amqp" | "amqps" => {
-            Err(Error::unsupported("this version has no RabbitMQ broker yet; use \"sqlite:jobs.db\""))
-        }
+        "amqp" | "amqps" => Err(Error::unsupported("this version has no RabbitMQ broker yet; use \"sqlite:jobs.db\"")),
         // The rest of a foreign URL may hold a password: only the scheme is repeated.
         _ => Err(Error::invalid(format!("no broker speaks \"{scheme}:\"; {FORMS}"))),
     }

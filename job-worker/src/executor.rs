@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::middleware::Middleware;
 use crate::roster::{Roster, Route};
 use crate::shutdown::StopHandle;
 use crate::slots::Slot;
-use crate::verdict::{self, Policy, Verdict};
+use crate::verdict::{self, Ending, Policy, Verdict};
 
 mod attempt;
 mod guard;
@@ -45,6 +46,8 @@ pub(crate) struct Executor {
     pub(crate) limits: Limits,
     pub(crate) stop: StopHandle,
     pub(crate) in_flight: InFlight,
+    /// Runs that were dropped because the worker stopped.
+    pub(crate) interrupted: AtomicUsize,
     pub(crate) stall: stall::StallWatch,
 }
 
@@ -155,6 +158,9 @@ impl Executor {
         let begun = self.clock.monotonic();
         let ending = attempt::attempt(&self, &route, &parts, work).await;
         let duration = self.clock.monotonic() - begun;
+        if matches!(ending, Ending::Interrupted) {
+            self.interrupted.fetch_add(1, Ordering::Relaxed);
+        }
         drop(parts);
         // The handler has returned: the next job may have the slot while this one's outcome is recorded.
         drop((slot, permit));
@@ -199,7 +205,11 @@ impl Executor {
     }
 
     fn refuse(self: &Arc<Self>, job: Job, reason: DeathReason, error: String) {
-        self.observers.emit(&Observation::Refused { run: run_of(&job, job.envelope.kind_str()), reason, error: &error });
+        self.observers.emit(&Observation::Refused {
+            run: run_of(&job, job.envelope.kind_str()),
+            reason,
+            error: &error,
+        });
         let mut envelope = Envelope::clone(&job.envelope);
         envelope.declare_dead(self.clock.now(), reason, &error);
         self.settle_in_background(job, Outcome::Dead { envelope });

@@ -43,9 +43,8 @@ impl KindLimit {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Admission::Run(permit);
         }
-        let joined = self.line.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-            (n < self.line_max).then_some(n + 1)
-        });
+        let joined =
+            self.line.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < self.line_max).then_some(n + 1));
         if joined.is_ok() { Admission::Wait(Place(Arc::clone(self))) } else { Admission::GoBack }
     }
 }

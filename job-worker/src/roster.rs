@@ -9,8 +9,8 @@ use job_core::name::QueueName;
 use job_core::options::JobOptions;
 use job_core::registry::{Descriptor, Handler, Registry};
 
-use crate::pace::Pace;
 use crate::kind_limit::KindLimit;
+use crate::pace::Pace;
 
 /// A kind that this worker can run.
 pub(crate) struct Route {
@@ -65,6 +65,11 @@ impl Roster {
             Some(problem) => problem.clone(),
             None => format!("no job of the kind \"{kind}\" is linked into this worker"),
         })
+    }
+
+    /// Returns every route; one with aliases several times.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.values().map(|route| &**route)
     }
 
     fn insert(&mut self, descriptor: &'static Descriptor, handler: Handler) {

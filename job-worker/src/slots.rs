@@ -14,6 +14,8 @@ pub(crate) struct Slots {
 struct State {
     free: usize,
     queues: Vec<Share>,
+    /// What the queue served last had been served before: a queue that was idle begins there.
+    virtual_time: f64,
 }
 
 struct Share {
@@ -42,7 +44,7 @@ impl Slots {
             waiters: Vec::new(),
         };
         let queues = queues.iter().map(share).collect();
-        Arc::new(Self { state: Mutex::new(State { free: total, queues }) })
+        Arc::new(Self { state: Mutex::new(State { free: total, queues, virtual_time: 0.0 }) })
     }
 
     /// Waits for a slot, and takes up to `max` if more are free.
@@ -111,23 +113,23 @@ impl State {
         share.running += count;
         #[allow(clippy::cast_precision_loss, reason = "slots are few")]
         let served = count as f64 / share.weight;
+        self.virtual_time = self.virtual_time.max(share.served);
         share.served += served;
     }
 
     fn wait(&mut self, queue: usize) -> oneshot::Receiver<Slot> {
-        let least = self.waiting().map(|(_, share)| share.served).fold(f64::INFINITY, f64::min);
         let (waiter, waiting) = oneshot::channel();
         let share = &mut self.queues[queue];
-        if share.waiters.is_empty() && least.is_finite() {
-            // A queue that was idle has no claim on the slots that it left to others.
-            share.served = share.served.max(least);
-        }
+        // A queue that was idle has no claim on the slots that it left to others.
+        share.served = share.served.max(self.virtual_time);
         share.waiters.push(waiter);
         waiting
     }
 
     /// Removes and returns the waiter to serve next.
     fn pop_next(&mut self) -> Option<(usize, oneshot::Sender<Slot>)> {
+        // Serving a waiter that has gone would cost its queue a turn.
+        self.queues.iter_mut().for_each(|share| share.waiters.retain(|waiter| !waiter.is_closed()));
         let (queue, _) = self
             .waiting()
             .filter(|(i, _)| self.available(*i) > 0)

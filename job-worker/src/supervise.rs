@@ -67,7 +67,8 @@ mod tests {
     async fn check(error: fn() -> Error, succeed_after: u32, expected_runs: u32, is_ok: bool) {
         let runs = Arc::new(AtomicU32::new(0));
         let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
-        let supervised = supervise("part", &clock, &Observers::default(), || {
+        let observers = Observers::default();
+        let supervised = supervise("part", &clock, &observers, || {
             let runs = Arc::clone(&runs);
             async move {
                 let run = runs.fetch_add(1, Ordering::Relaxed) + 1;

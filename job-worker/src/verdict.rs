@@ -74,9 +74,7 @@ pub fn decide(ending: Ending, envelope: &Envelope, policy: Policy, now: Timestam
         Ending::Completed => {
             Verdict { outcome: Outcome::Done { then: Vec::new() }, finished: FinishedOutcome::Completed, error: None }
         }
-        Ending::Interrupted => {
-            Verdict { outcome: Outcome::Release, finished: FinishedOutcome::Released, error: None }
-        }
+        Ending::Interrupted => Verdict { outcome: Outcome::Release, finished: FinishedOutcome::Released, error: None },
         Ending::Unrunnable(reason, error) => dead(envelope.clone(), now, reason, error),
         Ending::Panicked(message) => retry(envelope, policy, now, random, None, format!("panicked: {message}")),
         Ending::TimedOut(limit) => retry(envelope, policy, now, random, None, format!("timed out after {limit:?}")),

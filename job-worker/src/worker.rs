@@ -3,6 +3,7 @@
 //! `main` builds one for a binary of its own; applications that embed a worker use the builder.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use job_core::broker::{Broker, Window};
@@ -179,7 +180,7 @@ impl Worker {
         self.stop.release();
         self.clock.timeout(CLOSE_GRACE, in_flight.wait_none()).await;
         parts.abort_all();
-        let unfinished = in_flight.count();
+        let unfinished = in_flight.count() + self.executor.interrupted.load(Ordering::Relaxed);
         if self.is_main {
             // An embedded worker leaves the application's connection alone.
             self.clock.timeout(CLOSE_GRACE, self.broker().close()).await;
@@ -216,6 +217,11 @@ impl Worker {
 
     fn tell(&self, phase: Phase, detail: &str) {
         self.observers.emit(&Observation::Phase { phase, detail });
+    }
+
+    /// Returns queue and kind of each handler.
+    pub(crate) fn handled(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.executor.roster.routes().map(|route| (route.options.queue, route.kind))
     }
 
     pub(crate) fn health(&self) -> WorkerHealth {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use job_core::client::Client;
 use job_core::error::{BoxError, Error, Result};
+use job_core::name::{Kind, QueueName};
+use job_core::registry::Registry;
 
 use crate::admin::AdminServer;
 use crate::cli::args::{LogFormatFlag, RunFlags};
@@ -12,6 +14,7 @@ use crate::cli::exit;
 use crate::config::QueueConfig;
 use crate::logs::{self, LogFormat, LogObserver};
 use crate::metrics::Metrics;
+use crate::roster::check_registry;
 use crate::signals::Signals;
 use crate::worker::{Worker, WorkerBuilder};
 
@@ -25,6 +28,8 @@ where
     };
     logs::init(format, flags.log.as_deref()).map_err(Error::invalid)?;
     let queues = flags.queues.iter().map(|q| QueueConfig::parse(q)).collect::<Result<Vec<_>>>()?;
+    // Before anything is connected: a program without jobs must not leave a database behind.
+    check_registry(&Registry::linked()?)?;
     let metrics = Arc::new(Metrics::new());
     let builder = Worker::builder()
         .client(Client::connect(url).await?)
@@ -33,6 +38,9 @@ where
         .main_process();
     let builder = setup(builder).await.map_err(|e| Error::invalid("the worker's setup failed").caused_by(e))?;
     let worker = builder.flags(flags, queues).build()?;
+    for (queue, kind) in worker.handled() {
+        metrics.declare(&QueueName::parse_any(queue)?, &Kind::parse(kind)?);
+    }
     let admin = match flags.admin {
         Some(addr) => Some(AdminServer::bind(addr, metrics, Arc::new(worker.health())).await?),
         None => None,

@@ -47,6 +47,10 @@ impl Scene {
         });
     }
 
+    fn refuse(&self, kind: &str, reason: DeathReason) {
+        self.metrics.observe(&Observation::Refused { run: self.run(kind), reason, error: "why" });
+    }
+
     fn park(&self, kind: &str) {
         let back_at = "2026-01-01T12:01:00Z".parse().unwrap();
         self.metrics.observe(&Observation::Parked { run: self.run(kind), reason: "no handler", back_at });
@@ -93,28 +97,20 @@ fn a_run_whose_outcome_is_lost_is_no_longer_running() {
     scene.start();
     assert_eq!(scene.value(running), Some(1.0));
     scene.settle_failed("welcome");
+    scene.finish("welcome", FinishedOutcome::Unrecorded);
     assert_eq!(scene.value(running), Some(0.0));
     assert_eq!(scene.value("jobs_settle_failed_total"), Some(1.0));
-    assert_eq!(scene.value(r#"jobs_finished_total{kind="welcome",outcome="completed",queue="mail"}"#), Some(0.0));
+    assert_eq!(scene.value(r#"jobs_finished_total{kind="welcome",outcome="unrecorded",queue="mail"}"#), Some(1.0));
 }
 
 #[test]
-fn the_running_gauge_is_never_negative() {
+fn a_job_that_never_ran_is_dead_and_neither_running_nor_finished() {
     let scene = Scene::new();
     scene.metrics.declare(&scene.queue, &scene.kind);
-    scene.finish("welcome", FinishedOutcome::Dead(DeathReason::Undecodable));
-    scene.settle_failed("welcome");
-    scene.start();
-    assert_eq!(scene.value(r#"jobs_running{kind="welcome",queue="mail"}"#), Some(1.0));
-}
-
-#[test]
-fn a_job_that_never_ran_has_no_duration() {
-    let scene = Scene::new();
-    scene.metrics.declare(&scene.queue, &scene.kind);
-    scene.finish("welcome", FinishedOutcome::Dead(DeathReason::Undecodable));
-    scene.finish("welcome", FinishedOutcome::Dead(DeathReason::Discarded));
-    assert_eq!(scene.value(r#"jobs_attempt_duration_seconds_count{kind="welcome",queue="mail"}"#), Some(1.0));
+    scene.refuse("welcome", DeathReason::Undecodable);
+    assert_eq!(scene.value(r#"jobs_running{kind="welcome",queue="mail"}"#), Some(0.0));
+    assert_eq!(scene.value(r#"jobs_finished_total{kind="welcome",outcome="dead",queue="mail"}"#), Some(0.0));
+    assert_eq!(scene.value(r#"jobs_attempt_duration_seconds_count{kind="welcome",queue="mail"}"#), Some(0.0));
     assert_eq!(scene.value(r#"jobs_dead_total{kind="welcome",queue="mail",reason="undecodable"}"#), Some(1.0));
 }
 
@@ -125,7 +121,7 @@ fn foreign_kinds_share_one_label() {
         let kind = format!("foreign_{i}");
         scene.park(&kind);
         scene.settle_failed(&kind);
-        scene.finish(&kind, FinishedOutcome::Dead(DeathReason::UnknownKind));
+        scene.refuse(&kind, DeathReason::UnknownKind);
     }
     scene.metrics.declare(&scene.queue, &scene.kind);
     scene.park("welcome");

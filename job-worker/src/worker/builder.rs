@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use job_core::client::Client;
@@ -149,7 +150,9 @@ impl WorkerBuilder {
         let registry = self.registry.clone().map_or_else(Registry::linked, Ok)?;
         check_registry(&registry)?;
         let client = self.client.clone().ok_or_else(|| {
-            Error::invalid("the worker has no client; give it one with .client(Client::connect(\"sqlite:jobs.db\").await?)")
+            Error::invalid(
+                "the worker has no client; give it one with .client(Client::connect(\"sqlite:jobs.db\").await?)",
+            )
         })?;
         let mut problems = self.mistakes.clone();
         problems.extend(self.config.validate().err().map(|e| e.to_string()));
@@ -173,17 +176,26 @@ impl WorkerBuilder {
             clock: clock.clone(),
             observers: self.observers.clone(),
             middleware: self.middleware.into(),
-            limits: Limits {
-                payload_bytes_max: self.config.payload_bytes_max,
-                depth_max: self.config.depth_max,
-            },
+            limits: Limits { payload_bytes_max: self.config.payload_bytes_max, depth_max: self.config.depth_max },
             stop: stop.clone(),
             in_flight: InFlight::new(),
+            interrupted: AtomicUsize::new(0),
             stall: StallWatch::new(clock.clone()),
         });
         let intakes = intakes(&queues, &self.config, client.broker(), &executor, &stop);
         let (config, observers, is_main) = (self.config, self.observers, self.is_main);
-        Worker { config, queues, client, executor, intakes, clock, observers, stop, heartbeat: Heartbeat::default(), is_main }
+        Worker {
+            config,
+            queues,
+            client,
+            executor,
+            intakes,
+            clock,
+            observers,
+            stop,
+            heartbeat: Heartbeat::default(),
+            is_main,
+        }
     }
 
     /// Returns the queues to consume: the configured ones, or else those of the jobs and of the builder.

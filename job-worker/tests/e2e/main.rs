@@ -1,0 +1,8 @@
+//! End-to-end tests: the real worker binary, real files, real signals.
+
+mod history;
+mod kill;
+mod mistakes;
+mod scene;
+mod stop;
+mod troubles;

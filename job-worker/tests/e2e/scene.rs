@@ -1,0 +1,168 @@
+//! The stage of an end-to-end test: a folder, a database in it, and worker processes.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use job_core::clock::Clock;
+use job_core::{Client, JobId};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::history::History;
+
+/// How long a condition may take to come true: a bound on liveness, not a measure of speed.
+pub(crate) fn patience() -> Duration {
+    let factor = if std::env::var_os("CI").is_some() { 4 } else { 1 };
+    Duration::from_secs(30) * factor
+}
+
+pub(crate) struct Scene {
+    folder: TempDir,
+    pub(crate) client: Client,
+    processes: AtomicUsize,
+}
+
+/// A worker process; killed when the test ends before it does.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// How a process ended, and what it said.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stderr: String,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let client = Client::connect(&url(&folder)).await.expect("a fresh database");
+        Self { folder, client, processes: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        url(&self.folder)
+    }
+
+    pub(crate) fn history(&self) -> History {
+        History::read(&self.path("history"))
+    }
+
+    pub(crate) async fn enqueue(&self, kind: &str, payload: Value) -> JobId {
+        self.client.enqueue_raw(kind, payload.to_string()).await.expect("stored")
+    }
+
+    pub(crate) async fn enqueue_work(&self, milliseconds: u64, failures: u32) -> JobId {
+        self.enqueue("work", json!({ "milliseconds": milliseconds, "failures": failures })).await
+    }
+
+    /// A command of the fixture worker, which finds its database and history by the environment.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fixture-worker"));
+        command
+            .args(args)
+            .env_clear()
+            .env("JOB_BROKER", self.url())
+            .env("JOB_TEST_HISTORY", self.path("history"))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    pub(crate) fn start(&self, args: &[&str]) -> Process {
+        let log = self.path(&format!("log.{}", self.processes.fetch_add(1, Ordering::Relaxed)));
+        let file = File::create(&log).expect("a log file");
+        let child = self.command(args).stderr(file).spawn().expect("the fixture worker starts");
+        Process { child, log }
+    }
+
+    /// Runs until nothing is left to do.
+    pub(crate) async fn run_until_idle(&self, args: &[&str]) -> Ended {
+        let args: Vec<&str> = ["run", "--exit-when-idle"].iter().chain(args).copied().collect();
+        self.start(&args).wait().await
+    }
+
+    /// Waits until a condition on the history is true.
+    pub(crate) async fn wait_history(&self, what: &str, condition: impl Fn(&History) -> bool) {
+        wait(what, || {
+            let holds = condition(&self.history());
+            async move { holds }
+        })
+        .await;
+    }
+
+    pub(crate) async fn dead(&self, queue: &str) -> Vec<job_core::envelope::Envelope> {
+        let inspect = self.client.broker().inspect().expect("SQLite can be inspected");
+        let queue = job_core::QueueName::parse(queue).expect("a queue's name").dead();
+        inspect.peek(&queue, job_core::broker::Page { offset: 0, limit: 1000 }).await.expect("readable")
+    }
+}
+
+impl Process {
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill runs").success(), "the process has gone before {signal}");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).expect("its log")).into_owned()
+    }
+
+    /// Waits until it has said something.
+    pub(crate) async fn wait_log(&self, text: &str) {
+        wait(&format!("the worker says {text:?}"), || {
+            let says = self.log().contains(text);
+            async move { says }
+        })
+        .await;
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) async fn wait(mut self) -> Ended {
+        let mut status: Option<ExitStatus> = None;
+        let child = &mut self.child;
+        wait("the worker process ends", || {
+            status = child.try_wait().expect("our own child");
+            let has_ended = status.is_some();
+            async move { has_ended }
+        })
+        .await;
+        Ended { code: status.and_then(|s| s.code()), stderr: self.log() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until a condition is true, and fails with `what` when it does not become so.
+pub(crate) async fn wait<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let clock = Clock::system();
+    let waiting = async {
+        while !condition().await {
+            clock.sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(clock.timeout(patience(), waiting).await.is_some(), "it did not come true that {what}");
+}
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite:{}", folder.path().join("jobs.db").display())
+}
