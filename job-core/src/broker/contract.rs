@@ -123,20 +123,31 @@ impl Need {
 ///
 /// # Panics
 /// When the broker breaks the contract.
-pub fn run<F: Fixture + 'static>(name: &str, fixture: impl FnOnce() -> F) {
+pub fn run<F: Fixture + 'static>(name: &str, fixture: impl FnOnce() -> F + Send + 'static) {
     let case = cases().iter().find(|case| case.name == name).expect("the macro names cases of this list");
-    // Two threads, or a wake-up that is lost between two would never be seen.
+    let fixture = move || -> Box<dyn Fixture> { Box::new(fixture()) };
+    // Several threads, or a wake-up that is lost between two would never be seen.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().expect("a runtime can be built");
-    runtime.block_on(async {
-        let fixture = fixture();
-        if let Some(lacking) = case.needs.iter().find(|need| fixture.lacks().contains(need)) {
-            // Past the capture of test output, which would swallow it.
-            let _ = writeln!(std::io::stderr(), "contract case {name} does not apply: it needs {lacking:?}");
-            return;
-        }
-        let run = (case.run)(Bench::new(Box::new(fixture)));
-        let limit = bench::liveness() * CASE_LIVENESS_MAX;
-        assert!(Clock::system().timeout(limit, run).await.is_some(), "case {name} did not end within {limit:?}");
-    });
+    // A thread of its own, so that a broker that spins without yielding is seen too.
+    let handle = runtime.handle().clone();
+    let run = runtime.spawn_blocking(move || handle.block_on(run_case(case, fixture)));
+    let limit = bench::liveness() * CASE_LIVENESS_MAX;
+    let ended = runtime.block_on(Clock::system().timeout(limit, run));
+    runtime.shutdown_background();
+    match ended {
+        None => panic!("case {name} did not end within {limit:?}"),
+        Some(Ok(())) => {}
+        Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+async fn run_case(case: &Case, fixture: impl FnOnce() -> Box<dyn Fixture>) {
+    let fixture = fixture();
+    if let Some(lacking) = case.needs.iter().find(|need| fixture.lacks().contains(need)) {
+        // Past the capture of test output, which would swallow it.
+        let _ = writeln!(std::io::stderr(), "contract case {} does not apply: it needs {lacking:?}", case.name);
+        return;
+    }
+    (case.run)(Bench::new(fixture)).await;
 }

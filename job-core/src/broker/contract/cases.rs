@@ -114,6 +114,7 @@ macro_rules! __contract_list {
             ledger::null_removes_a_key [];
             ledger::a_change_wakes_every_process [];
             ledger::a_change_between_reading_and_waiting_is_not_missed [];
+            ledger::what_was_read_is_no_change [];
             ledger::handles_of_one_process_read_by_themselves [];
             ledger::the_ledger_outlives_every_process [];
 

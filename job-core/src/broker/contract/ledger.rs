@@ -115,6 +115,19 @@ pub(super) async fn a_change_between_reading_and_waiting_is_not_missed(bench: Be
     reads(&another, &[entry("a", 1, json!(true))]).await;
 }
 
+pub(super) async fn what_was_read_is_no_change(bench: Bench) {
+    let (process, ledger) = ledger(&bench).await;
+    let another = bench.open().await;
+    append(&*ledger, entry("a", 1, json!(1))).await;
+    reads(&another, &[entry("a", 1, json!(1))]).await;
+    let far = another.broker.ledger();
+    eventually_some("the entry", async || (!read(&*far).await.is_empty()).then_some(())).await;
+    let mut changed = far.changed();
+    begin_to_wait("changed of one that has read all", &mut changed).await;
+    append(&*process.broker.ledger(), entry("a", 2, json!(2))).await;
+    eventually("changed", changed).await.expect("the ledger can be watched");
+}
+
 pub(super) async fn handles_of_one_process_read_by_themselves(bench: Bench) {
     let (process, one) = ledger(&bench).await;
     let two = process.broker.ledger();

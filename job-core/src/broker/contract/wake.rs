@@ -14,8 +14,8 @@ use crate::envelope::Envelope;
 async fn woken_by(reader: &mut Reader, what: impl AsyncFnOnce()) -> Delivery {
     let mut next = reader.consumer.next_many(1);
     begin_to_wait("next_many on an empty queue", &mut next).await;
-    what().await;
-    let mut deliveries = eventually("a delivery that wakes", next).await.expect("an open consumer delivers");
+    let (deliveries, ()) = tokio::join!(biased; eventually("a delivery that wakes", next), what());
+    let mut deliveries = deliveries.expect("an open consumer delivers");
     assert_eq!(deliveries.len(), 1, "{deliveries:?}");
     deliveries.remove(0)
 }
@@ -54,6 +54,8 @@ pub(super) async fn the_end_of_a_delay_that_came_while_waiting_wakes(bench: Benc
     let sent = producer.delayed("sooner", bench.delay());
     let delivery = woken_by(&mut reader, async || {
         producer.send(&mail(), &sent).await;
+        // It waits anew, now for the sooner one.
+        tokio::task::yield_now().await;
         bench.pass(bench.delay()).await;
     });
     assert_eq!(delivery.await.envelope, sent);
@@ -89,6 +91,7 @@ pub(super) async fn a_later_wakes_a_waiting_consumer(bench: Bench) {
     let envelope = Envelope { attempt: 2, not_before: Some(at), ..held.envelope.clone() };
     let delivery = woken_by(&mut reader, async || {
         settle(held, Outcome::Later { at, envelope }).await;
+        tokio::task::yield_now().await;
         bench.pass(bench.delay()).await;
     });
     assert_eq!(delivery.await.envelope.attempt, 2);
