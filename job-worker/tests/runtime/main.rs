@@ -1,0 +1,6 @@
+//! The runtime in one process, on the broker in memory: outcomes, options, limits, and what is checked at the start.
+
+mod outcomes;
+mod scene;
+mod sharing;
+mod start;

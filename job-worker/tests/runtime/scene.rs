@@ -1,0 +1,99 @@
+//! The stage of a runtime test: a broker in memory, a worker on it, and the observations that it made.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use job_core::broker::memory::MemoryBroker;
+use job_core::broker::{Broker, Page};
+use job_core::clock::Clock;
+use job_core::envelope::Envelope;
+use job_core::observation::{FinishedOutcome, Observation};
+use job_core::registry::Registry;
+use job_core::{Client, QueueName};
+use job_worker::{Worker, WorkerBuilder};
+
+/// How long a worker may take to become idle: a bound on liveness, not a measure of speed.
+fn patience() -> Duration {
+    let factor = if std::env::var_os("CI").is_some() { 4 } else { 1 };
+    Duration::from_secs(20) * factor
+}
+
+pub(crate) struct Scene {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) client: Client,
+    finished: Arc<Mutex<Vec<Finished>>>,
+}
+
+/// A run that ended, as the observers were told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Finished {
+    pub(crate) kind: String,
+    pub(crate) attempt: u32,
+    pub(crate) outcome: FinishedOutcome,
+    pub(crate) error: Option<String>,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        let broker: Arc<dyn Broker> = MemoryBroker::new(Clock::system());
+        Self { client: Client::new(Arc::clone(&broker)), broker, finished: Arc::default() }
+    }
+
+    /// Builds a worker for these kinds, which stops when it is idle.
+    pub(crate) fn worker(&self, kinds: &[&str]) -> WorkerBuilder {
+        let finished = Arc::clone(&self.finished);
+        let observer = move |observation: &Observation<'_>| {
+            if let Observation::Finished { run, outcome, error, .. } = observation {
+                finished.lock().expect("no test panics while it holds this").push(Finished {
+                    kind: run.kind.to_owned(),
+                    attempt: run.attempt,
+                    outcome: *outcome,
+                    error: error.map(str::to_owned),
+                });
+            }
+        };
+        Worker::builder()
+            .client(self.client.clone())
+            .registry(registry(kinds))
+            .observer(Arc::new(observer))
+            .exit_when_idle()
+    }
+
+    /// Runs a worker until nothing is left to do.
+    pub(crate) async fn run(&self, worker: WorkerBuilder) {
+        let worker = worker.build().expect("a sound worker");
+        let stopped = Clock::system().timeout(patience(), worker.run()).await.expect("it becomes idle");
+        assert_eq!(stopped.expect("it ran").unfinished, 0);
+    }
+
+    pub(crate) fn finished(&self) -> Vec<Finished> {
+        self.finished.lock().expect("no test panics while it holds this").clone()
+    }
+
+    pub(crate) fn outcomes(&self) -> Vec<(u32, FinishedOutcome)> {
+        self.finished().iter().map(|f| (f.attempt, f.outcome)).collect()
+    }
+
+    pub(crate) async fn waiting(&self, queue: &QueueName) -> Vec<Envelope> {
+        let inspect = self.broker.inspect().expect("memory can be inspected");
+        inspect.peek(queue, Page { offset: 0, limit: 10_000 }).await.expect("readable")
+    }
+
+    pub(crate) async fn dead(&self, queue: &str) -> Vec<Envelope> {
+        self.waiting(&QueueName::parse(queue).expect("a name").dead()).await
+    }
+}
+
+/// The linked types of these kinds and no others.
+pub(crate) fn registry(kinds: &[&str]) -> Registry {
+    let linked = Registry::linked().expect("no two types of this test have one kind");
+    let find = |kind: &&str| linked.find(kind).unwrap_or_else(|| panic!("no type has the kind {kind}"));
+    Registry::of(kinds.iter().map(find)).expect("distinct")
+}
+
+#[allow(dead_code, reason = "the type of a client's error is part of what tests check")]
+fn assert_traits() {
+    fn is_error<E: std::error::Error + Send + Sync>() {}
+    is_error::<job_core::EnqueueError>();
+    is_error::<job_core::EnqueueManyError>();
+}
