@@ -21,6 +21,9 @@ const MILLIS_MAX: u64 = 10_000 * 366 * 24 * 3_600_000;
 /// Names the text, what is wrong with it, and what to write.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = |what: &str| Err(format!("duration \"{text}\" {what}"));
+    if let Some(shorter) = tidied(text) {
+        return wrong(&format!("is written \"{shorter}\""));
+    }
     if text.is_empty() {
         return wrong("is empty; write a number and a unit, such as \"30s\"");
     }
@@ -54,22 +57,28 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
 }
 
 fn size_of(unit: &str) -> Result<u64, String> {
-    if let Some((_, size, _)) = UNITS.iter().find(|(name, ..)| *name == unit) {
-        return Ok(*size);
+    let known = UNITS.iter().find(|(name, ..)| *name == unit);
+    known.map(|(_, size, _)| *size).ok_or_else(|| format!("has the unknown unit \"{unit}\"; use ms, s, m, h, d or w"))
+}
+
+/// Returns what `30 Seconds` should have been, if spaces and long units are all that is wrong with it.
+fn tidied(text: &str) -> Option<String> {
+    let dense: String = text.to_lowercase().split_whitespace().collect();
+    let (mut rest, mut tidy) = (dense.as_str(), String::new());
+    while !rest.is_empty() {
+        let (digits, behind) = split(rest, |c| c.is_ascii_digit());
+        let (unit, behind) = split(behind, char::is_alphabetic);
+        let (name, ..) = UNITS.iter().find(|(name, _, words)| *name == unit || words.contains(&unit))?;
+        tidy.extend([digits, name]);
+        rest = behind;
     }
-    let lower = unit.to_ascii_lowercase();
-    let meant = UNITS.iter().find(|(name, _, words)| *name == lower || words.contains(&lower.as_str()));
-    Err(match meant {
-        Some((name, ..)) => format!("has the unknown unit \"{unit}\"; write \"{name}\""),
-        None => format!("has the unknown unit \"{unit}\"; use ms, s, m, h, d or w"),
-    })
+    (tidy != text && parse(&tidy).is_ok()).then_some(tidy)
 }
 
 fn unexpected(rest: &str) -> &'static str {
     match rest.chars().next() {
         Some('.' | ',') => "has a fraction; write whole numbers, such as \"1500ms\" or \"1h30m\"",
         Some('-') => "is negative; write a number and a unit, such as \"30s\"",
-        Some(c) if c.is_whitespace() => "has a space; write it without, such as \"1h30m\"",
         _ => "is not a number and a unit; write it like \"30s\" or \"1h30m\"",
     }
 }
@@ -105,13 +114,13 @@ mod tests {
             ("", "is empty"),
             ("30", "has no unit behind 30; write \"30s\""),
             ("1h30", "has no unit behind 30"),
-            ("30sec", "unknown unit \"sec\"; write \"s\""),
-            ("30S", "unknown unit \"S\"; write \"s\""),
+            ("30 Seconds", "is written \"30s\""),
+            ("30S", "is written \"30s\""),
+            ("1 hour 30min", "is written \"1h30m\""),
             ("30y", "unknown unit \"y\"; use ms, s, m, h, d or w"),
             ("1.5s", "has a fraction"),
             ("-1s", "is negative"),
-            ("1h 30m", "has a space"),
-            (" 1h", "has a space"),
+            (" 1h", "is written \"1h\""),
             ("soon", "is not a number and a unit"),
             ("30m1h", "units out of order"),
             ("1s1s", "units out of order"),
