@@ -11,7 +11,7 @@ fn programs() -> &'static Path {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let fixtures = here.join("tests/fixtures");
         // The workspace's versions are downloaded; others may not be.
-        std::fs::copy(here.join("../Cargo.lock"), fixtures.join("Cargo.lock")).unwrap();
+        std::fs::copy(here.join("../Cargo.lock"), fixtures.join("Cargo.lock")).expect("the workspace has a lock file");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
         let cargo = Command::new(env!("CARGO"))
             .args(["build", "--offline", "--release", "--workspace", "--manifest-path"])
@@ -19,7 +19,7 @@ fn programs() -> &'static Path {
             .arg("--target-dir")
             .arg(&target)
             .output()
-            .unwrap();
+            .expect("cargo runs this test, so it is there");
         assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
         target.join("release")
     })
@@ -27,9 +27,9 @@ fn programs() -> &'static Path {
 
 #[track_caller]
 fn check_kinds(program: &str, expected: &[&str]) {
-    let run = Command::new(programs().join(program)).output().unwrap();
+    let run = Command::new(programs().join(program)).output().expect("it was just built");
     assert!(run.status.success(), "{run:?}");
-    let output = String::from_utf8(run.stdout).unwrap();
+    let output = String::from_utf8(run.stdout).expect("kinds are ASCII");
     assert_eq!(output.lines().collect::<Vec<_>>(), expected);
 }
 
