@@ -1,5 +1,6 @@
 //! `#[derive(Job)]`: turns structs into background jobs.
 
+mod alias;
 mod attr;
 mod backoff;
 mod check;

@@ -31,7 +31,7 @@ mod private {
     use job_core::Context;
 
     #[derive(DeriveJob, Ser, De)]
-    #[job(max_attempts = 3, timeout = "none", expires = "1h", state(Job, Vec), backoff = options)]
+    #[job(max_attempts = 3, timeout = "none", expires = "1h", state(Job, Vec), alias("letter"), backoff = options)]
     struct Mail(u8);
 
     fn options(_: u32, _: &str) -> std::time::Duration {
