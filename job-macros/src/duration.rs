@@ -20,40 +20,41 @@ const MILLIS_MAX: u64 = 10_000 * 366 * 24 * 3_600_000;
 /// # Errors
 /// Names the text, what is wrong with it, and what to write.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = |what: &str| Err(format!("duration \"{text}\" {what}"));
-    if let Some(shorter) = tidied(text) {
-        return wrong(&format!("is written \"{shorter}\""));
-    }
+    millis(text).map(Duration::from_millis).map_err(|what| format!("duration \"{text}\" {what}"))
+}
+
+fn millis(text: &str) -> Result<u64, String> {
     if text.is_empty() {
-        return wrong("is empty; write a number and a unit, such as \"30s\"");
+        return Err("is empty; write a number and a unit, such as \"30s\"".into());
+    }
+    if let Some(tidy) = tidied(text) {
+        return Err(format!("is written \"{tidy}\""));
     }
     let (mut rest, mut millis, mut smallest) = (text, 0u64, u64::MAX);
     while !rest.is_empty() {
-        let (digits, behind) = split(rest, |c| c.is_ascii_digit());
-        let (unit, behind) = split(behind, char::is_alphabetic);
-        if digits.is_empty() {
-            return wrong(unexpected(rest));
-        }
-        if unit.is_empty() {
-            return match behind.is_empty() {
-                true => {
-                    wrong(&format!("has no unit behind {digits}; write \"{text}s\" for seconds (ms, s, m, h, d, w)"))
-                }
-                false => wrong(unexpected(behind)),
-            };
-        }
-        let size = size_of(unit).map_err(|hint| format!("duration \"{text}\" {hint}"))?;
+        let (digits, unit, behind) = part(rest)?;
+        let size = size_of(unit)?;
         if size >= smallest {
-            return wrong("has its units out of order; write the larger one first, each once, such as \"1h30m\"");
+            return Err("has its units out of order; write the larger one first, each once, such as \"1h30m\"".into());
         }
         let part = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(size));
-        match part.and_then(|part| part.checked_add(millis)) {
-            Some(sum) if sum <= MILLIS_MAX => millis = sum,
-            _ => return wrong("is too long; use at most 10000 years"),
-        }
+        let sum = part.and_then(|part| part.checked_add(millis)).filter(|sum| *sum <= MILLIS_MAX);
+        millis = sum.ok_or("is too long; use at most 10000 years")?;
         (rest, smallest) = (behind, size);
     }
-    Ok(Duration::from_millis(millis))
+    Ok(millis)
+}
+
+/// Returns the first number, its unit, and what is behind them.
+fn part(text: &str) -> Result<(&str, &str, &str), String> {
+    let (digits, behind) = split(text, |c| c.is_ascii_digit());
+    let (unit, rest) = split(behind, char::is_alphabetic);
+    match (digits, unit, rest) {
+        ("", ..) => Err(unexpected(text).into()),
+        (_, "", "") => Err(format!("has no unit behind {digits}; write \"{digits}s\" for seconds (ms, s, m, h, d, w)")),
+        (_, "", _) => Err(unexpected(rest).into()),
+        part => Ok(part),
+    }
 }
 
 fn size_of(unit: &str) -> Result<u64, String> {
