@@ -17,6 +17,7 @@ mod process;
 mod reader;
 mod route;
 mod settle;
+mod storm;
 mod wake;
 
 use std::future::Future;

@@ -137,6 +137,8 @@ macro_rules! __contract_list {
             close::the_consumers_of_a_closed_broker_end [];
             close::a_closed_broker_gives_back_what_was_not_settled [];
             close::the_others_go_on_when_one_closes [];
+
+            storm::a_storm_loses_nothing_and_finishes_nothing_twice [ManualClock];
         }
     };
 }
