@@ -1,6 +1,19 @@
 //! The list of the suite's cases, and the macro that makes a test of each.
 
-use crate::broker::contract::{Case, Need};
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Need;
+
+/// One case of the suite.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// The fact that it checks.
+    pub name: &'static str,
+    pub(super) needs: &'static [Need],
+    pub(super) run: fn(Bench) -> Pin<Box<dyn Future<Output = ()>>>,
+}
 
 /// Hands the list to a macro: `module::name` for each case, and what it needs.
 #[doc(hidden)]

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::broker::contract::Process;
-use crate::broker::contract::bench::{Bench, eventually, mail};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Process;
+use crate::broker::contract::message::mail;
 use crate::broker::contract::reader::settle;
+use crate::broker::contract::wait::eventually;
 use crate::broker::{Delivery, Outcome, Outgoing};
 use crate::clock::{Timestamp, later};
 use crate::envelope::{DeathReason, Envelope};
