@@ -1,39 +1,52 @@
 //! Commits operations in groups: all of a group become durable with one flush, and one that fails fails alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::broker::sqlite::connection::{self, retry_busy};
+use crate::broker::sqlite::connection::{self, pause, retry_busy};
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::lock::{Identity, identity_of};
 use crate::broker::sqlite::op::{Manner, Op};
-use crate::broker::sqlite::options::SqliteOptions;
 use crate::broker::sqlite::session::{Effects, Session};
+
+/// Groups after which the others get a turn, even if none of them was seen to write.
+const TURN_GROUPS: u32 = 8;
+
+/// Groups for which a process that was seen to write is expected to go on.
+const CONTENTION_GROUPS: u32 = 64;
+
+/// How long a turn of the others can begin.
+const TURN_PAUSE: Duration = Duration::from_millis(1);
 
 /// The session and its transactions.
 pub(super) struct Committer {
     pub(super) session: Session,
     site: Arc<Site>,
-    options: SqliteOptions,
+    pages_max: Option<u32>,
     identity: Option<Identity>,
     is_full: bool,
+    is_bounded: bool,
     must_reopen: bool,
     damage: Option<Fault>,
+    turns: Turns,
     /// Operations that wait until the file can be written again; as many as there are consumers and runs.
     parked: Vec<Box<dyn Op>>,
     committed: Effects,
 }
 
 impl Committer {
-    pub(super) fn new(session: Session, site: Arc<Site>, options: SqliteOptions) -> Self {
+    pub(super) fn new(session: Session, site: Arc<Site>, pages_max: Option<u32>) -> Self {
         let identity = identity_of(&site.path);
         Self {
             session,
             site,
-            options,
+            pages_max,
             identity,
             is_full: true,
+            is_bounded: false,
             must_reopen: false,
             damage: None,
+            turns: Turns::default(),
             parked: Vec::new(),
             committed: Effects::default(),
         }
@@ -45,6 +58,11 @@ impl Committer {
             return;
         }
         let is_full = ops.iter().any(|op| op.manner().is_full());
+        // Only what adds jobs is bounded: what takes them away needs some space too.
+        let is_bounded = ops.iter().any(|op| op.manner() == Manner::Publish);
+        if let Err(fault) = self.set_bound(is_bounded) {
+            return ops.into_iter().for_each(|op| self.fail(op, &fault));
+        }
         let outcome = self.transact(is_full, |session| ops.iter_mut().try_for_each(|op| op.apply(session)));
         match outcome {
             Ok(()) => ops.into_iter().for_each(|op| op.answer(Ok(()))),
@@ -70,6 +88,19 @@ impl Committer {
     /// Returns what became visible since the last call.
     pub(super) fn take_effects(&mut self) -> Effects {
         std::mem::take(&mut self.committed)
+    }
+
+    /// Learns whether other processes have the file open.
+    pub(super) fn set_company(&mut self, has_company: bool) {
+        self.turns.has_company = has_company;
+    }
+
+    /// Lets the others write, when it is their turn.
+    pub(super) fn yield_turn(&mut self) {
+        if self.turns.is_over() {
+            // Longer than they wait between two attempts.
+            pause(TURN_PAUSE);
+        }
     }
 
     /// True once the file turned out to be damaged.
@@ -99,7 +130,12 @@ impl Committer {
         self.check_file()?;
         self.set_synchronous(is_full)?;
         let conn = &self.session.conn;
-        retry_busy(self.site.busy_timeout, || Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?))?;
+        let mut attempts = 0;
+        retry_busy(self.site.busy_timeout, || {
+            attempts += 1;
+            Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?)
+        })?;
+        self.turns.take(attempts > 1);
         let value = work(&mut self.session)?;
         let commit = || self.session.conn.prepare_cached("COMMIT")?.execute([]);
         commit().map_err(|error| Fault::from(error).at_commit())?;
@@ -115,8 +151,9 @@ impl Committer {
             return Err(Fault::new(FaultKind::Gone, ""));
         }
         if self.must_reopen {
-            self.session.conn = connection::open(&self.site, &self.options)?;
+            self.session.conn = connection::open(&self.site)?;
             self.is_full = true;
+            self.is_bounded = false;
             self.must_reopen = false;
         }
         Ok(())
@@ -128,6 +165,16 @@ impl Committer {
             let level = if is_full { "FULL" } else { "NORMAL" };
             self.session.conn.execute_batch(&format!("PRAGMA synchronous = {level}"))?;
             self.is_full = is_full;
+        }
+        Ok(())
+    }
+
+    /// Sets how large the database may become.
+    fn set_bound(&mut self, is_bounded: bool) -> Result<(), Fault> {
+        if let Some(pages) = self.pages_max.filter(|_| self.is_bounded != is_bounded) {
+            let pages = if is_bounded { pages } else { u32::MAX - 1 };
+            self.session.conn.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
+            self.is_bounded = is_bounded;
         }
         Ok(())
     }
@@ -153,5 +200,25 @@ impl Committer {
         } else {
             op.answer(Err(fault.clone()));
         }
+    }
+}
+
+/// Whose turn it is to write: SQLite keeps no queue of those who wait, and one busy process would starve the others.
+#[derive(Debug, Default)]
+struct Turns {
+    has_company: bool,
+    groups: u32,
+    contention: u32,
+}
+
+impl Turns {
+    /// Counts a transaction, which may have had to wait for another process.
+    fn take(&mut self, has_waited: bool) {
+        self.groups = self.groups.wrapping_add(1);
+        self.contention = if has_waited { CONTENTION_GROUPS } else { self.contention.saturating_sub(1) };
+    }
+
+    fn is_over(&self) -> bool {
+        self.has_company && (self.contention > 0 || self.groups.is_multiple_of(TURN_GROUPS))
     }
 }

@@ -111,7 +111,8 @@ impl Engine {
             .name("job-sqlite".into())
             .spawn(move || start.run(opened))
             .map_err(|error| site.closed().caused_by(error))?;
-        is_open.await.map_err(|_| site.closed())?.map_err(|fault| site.error(&fault))?;
+        let begun = is_open.await.map_err(|_| site.closed())?.map_err(|fault| site.error(&fault))?;
+        begun.keep();
         Ok(Arc::new(Self {
             port,
             shared,
@@ -133,23 +134,52 @@ struct Start {
     shared: Arc<Shared>,
 }
 
+/// Stops a thread that has begun, unless somebody keeps it: whoever waited for it may be gone.
+struct Begun(Option<Port>);
+
+impl Begun {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(port) = &self.0 {
+            port.send(Message::Stop(oneshot::channel().0));
+        }
+    }
+}
+
+/// Ends the waits of others when the thread ends, by a panic too.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Start {
-    fn run(self, opened: oneshot::Sender<Result<(), Fault>>) {
+    fn run(self, opened: oneshot::Sender<Result<Begun, Fault>>) {
+        let begun = Begun(Some(self.port.clone()));
+        let end = End(Arc::clone(&self.shared));
         match self.open() {
             Ok(writer) => {
-                // Whoever stopped waiting has dropped the handle; the thread then ends for want of senders.
-                let _ = opened.send(Ok(()));
+                // What nobody receives is dropped, and stops the thread.
+                let _ = opened.send(Ok(begun));
                 writer.run();
             }
             Err(fault) => {
                 let _ = opened.send(Err(fault));
             }
         }
+        drop(end);
     }
 
     fn open(self) -> Result<Writer, Fault> {
         let site = Arc::clone(&self.port.site);
-        let conn = connection::open(&site, &self.options)?;
+        let conn = connection::open(&site)?;
         // Only beside a database that is ours.
         let owner = Owner::create(&locks(&site))?;
         let session = Session {
@@ -160,7 +190,7 @@ impl Start {
             claim: 0,
             effects: Effects::default(),
         };
-        let mut committer = Committer::new(session, Arc::clone(&site), self.options);
+        let mut committer = Committer::new(session, Arc::clone(&site), self.options.pages_max);
         committer.transact(true, owner::register)?;
         let keeper = Keeper::new(Arc::clone(&site), locks(&site), owner);
         Ok(Writer { committer, keeper, messages: self.messages, port: self.port, shared: self.shared })

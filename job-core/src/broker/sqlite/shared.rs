@@ -61,6 +61,7 @@ impl Shared {
     pub(super) fn end(&self) {
         self.pulse.send_modify(|pulse| pulse.is_ended = true);
         self.leads().iter().for_each(|lead| lead.lose());
+        self.consumers().iter().for_each(|held| held.close());
     }
 
     pub(super) fn is_ledger_awaited(&self) -> bool {

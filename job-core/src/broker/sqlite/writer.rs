@@ -44,17 +44,21 @@ impl Writer {
         let mut group = Vec::new();
         loop {
             let end = self.gather(&mut group, &mut waker);
+            let has_run = !group.is_empty();
             self.committer.run(std::mem::take(&mut group));
             match end {
                 None => {}
                 Some(End::Stop(reply)) => return self.stop(reply),
-                Some(End::Kill) => return self.shared.end(),
+                Some(End::Kill) => return,
             }
             if beat.try_recv().is_ok() {
                 self.committer.run_parked();
                 self.keeper.beat(&mut self.committer, &self.shared);
             }
             waker.look(&mut self.committer);
+            if has_run {
+                self.committer.yield_turn();
+            }
         }
     }
 
