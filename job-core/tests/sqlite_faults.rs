@@ -1,5 +1,7 @@
 //! What the embedded broker does with files that are damaged, foreign, locked, full or gone: it says so, and loses nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 mod sqlite_bench;
 
 use std::fs;

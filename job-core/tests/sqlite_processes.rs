@@ -1,5 +1,7 @@
 //! The embedded broker between real processes: this program starts itself again, and kills or hampers what it started.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 mod sqlite_bench;
 
 use std::fs;

@@ -98,9 +98,13 @@ pub(crate) async fn drain(broker: &dyn Broker, count: usize) -> Vec<JobId> {
     let mut consumer = consume(broker).await;
     let mut ids = Vec::new();
     while ids.len() < count {
-        for delivery in within(10, consumer.next_many(100)).await.expect("an open consumer delivers") {
-            ids.push(delivery.envelope.id.clone());
-            done(delivery).await;
+        let deliveries = within(10, consumer.next_many(100)).await.expect("an open consumer delivers");
+        ids.extend(deliveries.iter().map(|delivery| delivery.envelope.id.clone()));
+        // Begun together: one by one, each would wait for company.
+        let settled: Vec<_> =
+            deliveries.into_iter().map(|d| d.settle.settle(Outcome::Done { then: Vec::new() })).collect();
+        for settled in settled {
+            settled.await.expect("the delivery is ours");
         }
     }
     consumer.close().await;

@@ -222,3 +222,22 @@ impl Turns {
         self.has_company && (self.contention > 0 || self.groups.is_multiple_of(TURN_GROUPS))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_alone_never_pauses_and_one_in_contention_always_does() {
+        let mut turns = Turns::default();
+        let mut pauses = |has_company, has_waited| {
+            turns.has_company = has_company;
+            (0..64).filter(|_| (turns.take(has_waited), turns.is_over()).1).count()
+        };
+        assert_eq!(pauses(false, true), 0);
+        assert_eq!(pauses(true, true), 64);
+        // It goes on for as long as the others are expected back, then gives them every eighth turn.
+        assert_eq!(pauses(true, false), 64);
+        assert_eq!(pauses(true, false), 8);
+    }
+}
