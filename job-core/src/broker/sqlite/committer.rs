@@ -1,22 +1,12 @@
 //! Commits operations in groups: all of a group become durable with one flush, and one that fails fails alone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::broker::sqlite::connection::{self, pause, retry_busy};
+use crate::broker::sqlite::connection::{self, retry_busy};
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::lock::{Identity, identity_of};
 use crate::broker::sqlite::op::{Manner, Op};
 use crate::broker::sqlite::session::{Effects, Session};
-
-/// Groups after which the others get a turn, even if none of them was seen to write.
-const TURN_GROUPS: u32 = 8;
-
-/// Groups for which a process that was seen to write is expected to go on.
-const CONTENTION_GROUPS: u32 = 64;
-
-/// How long a turn of the others can begin.
-const TURN_PAUSE: Duration = Duration::from_millis(1);
 
 /// The session and its transactions.
 pub(super) struct Committer {
@@ -28,7 +18,6 @@ pub(super) struct Committer {
     is_bounded: bool,
     must_reopen: bool,
     damage: Option<Fault>,
-    turns: Turns,
     /// Operations that wait until the file can be written again; as many as there are consumers and runs.
     parked: Vec<Box<dyn Op>>,
     committed: Effects,
@@ -46,7 +35,6 @@ impl Committer {
             is_bounded: false,
             must_reopen: false,
             damage: None,
-            turns: Turns::default(),
             parked: Vec::new(),
             committed: Effects::default(),
         }
@@ -90,19 +78,6 @@ impl Committer {
         std::mem::take(&mut self.committed)
     }
 
-    /// Learns whether other processes have the file open.
-    pub(super) fn set_company(&mut self, has_company: bool) {
-        self.turns.has_company = has_company;
-    }
-
-    /// Lets the others write, when it is their turn.
-    pub(super) fn yield_turn(&mut self) {
-        if self.turns.is_over() {
-            // Longer than they wait between two attempts.
-            pause(TURN_PAUSE);
-        }
-    }
-
     /// True once the file turned out to be damaged.
     pub(super) fn is_damaged(&self) -> bool {
         self.damage.is_some()
@@ -130,12 +105,7 @@ impl Committer {
         self.check_file()?;
         self.set_synchronous(is_full)?;
         let conn = &self.session.conn;
-        let mut attempts = 0;
-        retry_busy(self.site.busy_timeout, || {
-            attempts += 1;
-            Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?)
-        })?;
-        self.turns.take(attempts > 1);
+        retry_busy(self.site.busy_timeout, || Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?))?;
         let value = work(&mut self.session)?;
         let commit = || self.session.conn.prepare_cached("COMMIT")?.execute([]);
         commit().map_err(|error| Fault::from(error).at_commit())?;
@@ -200,44 +170,5 @@ impl Committer {
         } else {
             op.answer(Err(fault.clone()));
         }
-    }
-}
-
-/// Whose turn it is to write: SQLite keeps no queue of those who wait, and one busy process would starve the others.
-#[derive(Debug, Default)]
-struct Turns {
-    has_company: bool,
-    groups: u32,
-    contention: u32,
-}
-
-impl Turns {
-    /// Counts a transaction, which may have had to wait for another process.
-    fn take(&mut self, has_waited: bool) {
-        self.groups = self.groups.wrapping_add(1);
-        self.contention = if has_waited { CONTENTION_GROUPS } else { self.contention.saturating_sub(1) };
-    }
-
-    fn is_over(&self) -> bool {
-        self.has_company && (self.contention > 0 || self.groups.is_multiple_of(TURN_GROUPS))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_alone_never_pauses_and_one_in_contention_always_does() {
-        let mut turns = Turns::default();
-        let mut pauses = |has_company, has_waited| {
-            turns.has_company = has_company;
-            (0..64).filter(|_| (turns.take(has_waited), turns.is_over()).1).count()
-        };
-        assert_eq!(pauses(false, true), 0);
-        assert_eq!(pauses(true, true), 64);
-        // It goes on for as long as the others are expected back, then gives them every eighth turn.
-        assert_eq!(pauses(true, false), 64);
-        assert_eq!(pauses(true, false), 8);
     }
 }

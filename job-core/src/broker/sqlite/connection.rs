@@ -61,7 +61,7 @@ pub(super) fn retry_busy<T>(limit: Duration, mut attempt: impl FnMut() -> Result
 }
 
 /// Blocks this thread for a while.
-pub(super) fn pause(duration: Duration) {
+fn pause(duration: Duration) {
     let _ = never::<()>().recv_timeout(duration);
 }
 

@@ -60,7 +60,6 @@ impl Keeper {
     fn keep(&mut self, committer: &mut Committer) -> Result<(), Fault> {
         let owners = owner::known(&committer.session)?;
         self.stay_visible(committer, &owners)?;
-        committer.set_company(owners.len() > 1);
         for id in owners.into_iter().filter(|id| *id != self.owner.id) {
             self.bury(committer, id)?;
         }

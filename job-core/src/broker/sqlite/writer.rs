@@ -44,7 +44,6 @@ impl Writer {
         let mut group = Vec::new();
         loop {
             let end = self.gather(&mut group, &mut waker);
-            let has_run = !group.is_empty();
             self.committer.run(std::mem::take(&mut group));
             match end {
                 None => {}
@@ -56,9 +55,6 @@ impl Writer {
                 self.keeper.beat(&mut self.committer, &self.shared);
             }
             waker.look(&mut self.committer);
-            if has_run {
-                self.committer.yield_turn();
-            }
         }
     }
 
