@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use job_core::broker::sqlite::SqliteOptions;
 use job_core::broker::{Broker, Inspect};
+use job_core::clock::Clock;
 
 use sqlite_bench::{
     Place, check_kept, consume, done, drain, envelope, open, open_error, open_with, options, publish, sql, within,
@@ -333,18 +334,49 @@ async fn files_stay_small_however_many_jobs_pass() {
 }
 
 #[tokio::test]
+async fn a_reader_that_held_up_the_wal_leaves_it_small_again() {
+    const LIMIT: u64 = 64 * 1024 * 1024;
+    let place = Place::new();
+    let broker = open(&place.path).await;
+    let reader = sql(&place.path);
+    reader.execute_batch("BEGIN; SELECT count(*) FROM jobs").unwrap();
+    let wal = place.directory.path().join("jobs.db-wal");
+    let length = || fs::metadata(&wal).unwrap().len();
+    while length() <= LIMIT {
+        publish(&*broker, envelope(4_000_000)).await.unwrap();
+    }
+    drop(reader);
+    within(10, async {
+        while length() > LIMIT {
+            Clock::system().sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    broker.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn handles_of_one_process_share_a_thread_and_close_one_by_one() {
     let place = Place::new();
     let first = open_with(&place.path, SqliteOptions::default()).await;
-    let second = open_with(&place.directory.path().join("./jobs.db"), SqliteOptions::default()).await;
+    let link = place.directory.path().join("link.db");
+    std::os::unix::fs::symlink(&place.path, &link).unwrap();
+    let second = open_with(&link, SqliteOptions::default()).await;
+    let mut consumer = consume(&*first).await;
+    let lead = first.lead("role").await.unwrap().unwrap();
     let owners: i64 = sql(&place.path).query_row("SELECT count(*) FROM owners", [], |row| row.get(0)).unwrap();
     assert_eq!(owners, 1);
     first.close().await.unwrap();
+    assert!(within(10, consumer.next_many(1)).await.unwrap().is_empty());
+    within(10, lead.lost()).await;
+    assert!(second.lead("role").await.unwrap().is_some());
     assert!(publish(&*first, envelope(10)).await.unwrap_err().is_unavailable());
     let sent = envelope(10);
     publish(&*second, sent.clone()).await.unwrap();
     second.close().await.unwrap();
-    assert_eq!(fs::read_dir(place.directory.path().join("jobs.db.locks")).unwrap().count(), 0);
+    let locks = fs::read_dir(place.directory.path().join("jobs.db.locks")).unwrap();
+    let names: Vec<_> = locks.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["lead-role"], "no owner is left");
     check_kept(&place.path, &[sent.id]).await;
 }
 

@@ -133,6 +133,22 @@ async fn a_process_whose_lock_file_was_removed_becomes_visible_again() {
 }
 
 #[tokio::test]
+async fn processes_that_open_a_file_by_different_links_know_of_each_other() {
+    let (place, ids) = Place::with_messages(1).await;
+    let link = place.directory.path().join("link.db");
+    std::os::unix::fs::symlink(&place.path, &link).unwrap();
+    let one = open(&place.path).await;
+    let _two = open(&link).await;
+    let mut consumer = consume(&*one).await;
+    let held = within(10, consumer.next_many(1)).await.unwrap();
+    let locks = fs::read_dir(place.directory.path().join("jobs.db.locks")).unwrap();
+    let owners = locks.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("owner-"));
+    assert_eq!(owners.count(), 2);
+    assert_eq!(held[0].envelope.id, ids[0]);
+    finish(held).await;
+}
+
+#[tokio::test]
 async fn the_claims_of_a_copied_file_are_given_back() {
     let (place, ids) = Place::with_messages(3).await;
     let broker = open(&place.path).await;

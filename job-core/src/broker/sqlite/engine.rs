@@ -19,7 +19,7 @@ use crate::broker::sqlite::op::{Manner, Message, Port};
 use crate::broker::sqlite::options::SqliteOptions;
 use crate::broker::sqlite::owner::{self, Owner};
 use crate::broker::sqlite::session::{Effects, Session};
-use crate::broker::sqlite::shared::Shared;
+use crate::broker::sqlite::shared::{Handle, Shared};
 use crate::broker::sqlite::writer::Writer;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -42,13 +42,15 @@ pub(super) struct Engine {
 impl Engine {
     /// Opens a file, or joins those who have it open in this process.
     pub(super) async fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<Self>> {
+        // Whole, so that it stays the same file when the process changes its directory.
+        let path = &canonical(path);
         if !options.is_shared {
             return Self::begin(path, options, clock).await;
         }
         let mut open = OPEN.lock().await;
         let open = open.get_or_insert_default();
         open.retain(|_, engine| engine.strong_count() > 0);
-        let known = open.get(&canonical(path)).and_then(Weak::upgrade);
+        let known = open.get(path).and_then(Weak::upgrade);
         if let Some(engine) = known.filter(|engine| engine.join()) {
             return Ok(engine);
         }
@@ -59,7 +61,8 @@ impl Engine {
     }
 
     /// Gives up one handle; the last one ends the thread.
-    pub(super) async fn leave(&self) {
+    pub(super) async fn leave(&self, handle: Handle) {
+        self.shared.leave(handle);
         if self.handles.fetch_sub(1, Ordering::AcqRel) > 1 {
             // What this handle had begun is done when a later operation is.
             let _ = self.port.call(Manner::Publish, |_| Ok(())).await;
@@ -74,7 +77,8 @@ impl Engine {
     }
 
     /// Gives up one handle without waiting.
-    pub(super) fn abandon(&self) {
+    pub(super) fn abandon(&self, handle: Handle) {
+        self.shared.leave(handle);
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.port.send(Message::Stop(oneshot::channel().0));
         }
@@ -197,10 +201,17 @@ impl Start {
     }
 }
 
+/// Returns the directory of the lock files of a database that exists: the same by whatever link it was opened, or the
+/// owners of one would seem dead to those of another.
 fn locks(site: &Site) -> PathBuf {
-    beside(&site.path, ".locks")
+    beside(&canonical(&site.path), ".locks")
 }
 
 fn canonical(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+    let of_parent = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize()
+        .ok()
+        .or_else(of_parent)
+        .or_else(|| std::path::absolute(path).ok())
+        .unwrap_or_else(|| path.into())
 }
