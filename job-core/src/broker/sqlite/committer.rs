@@ -6,16 +6,16 @@ use crate::broker::sqlite::connection::{self, retry_busy};
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::lock::{Identity, identity_of};
 use crate::broker::sqlite::op::{Manner, Op};
-use crate::broker::sqlite::options::SqliteOptions;
 use crate::broker::sqlite::session::{Effects, Session};
 
 /// The session and its transactions.
 pub(super) struct Committer {
     pub(super) session: Session,
     site: Arc<Site>,
-    options: SqliteOptions,
+    pages_max: Option<u32>,
     identity: Option<Identity>,
     is_full: bool,
+    is_bounded: bool,
     must_reopen: bool,
     damage: Option<Fault>,
     /// Operations that wait until the file can be written again; as many as there are consumers and runs.
@@ -24,14 +24,15 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn new(session: Session, site: Arc<Site>, options: SqliteOptions) -> Self {
+    pub(super) fn new(session: Session, site: Arc<Site>, pages_max: Option<u32>) -> Self {
         let identity = identity_of(&site.path);
         Self {
             session,
             site,
-            options,
+            pages_max,
             identity,
             is_full: true,
+            is_bounded: false,
             must_reopen: false,
             damage: None,
             parked: Vec::new(),
@@ -45,6 +46,11 @@ impl Committer {
             return;
         }
         let is_full = ops.iter().any(|op| op.manner().is_full());
+        // Only what adds jobs is bounded: what takes them away needs some space too.
+        let is_bounded = ops.iter().any(|op| op.manner() == Manner::Publish);
+        if let Err(fault) = self.set_bound(is_bounded) {
+            return ops.into_iter().for_each(|op| self.fail(op, &fault));
+        }
         let outcome = self.transact(is_full, |session| ops.iter_mut().try_for_each(|op| op.apply(session)));
         match outcome {
             Ok(()) => ops.into_iter().for_each(|op| op.answer(Ok(()))),
@@ -115,8 +121,9 @@ impl Committer {
             return Err(Fault::new(FaultKind::Gone, ""));
         }
         if self.must_reopen {
-            self.session.conn = connection::open(&self.site, &self.options)?;
+            self.session.conn = connection::open(&self.site)?;
             self.is_full = true;
+            self.is_bounded = false;
             self.must_reopen = false;
         }
         Ok(())
@@ -128,6 +135,16 @@ impl Committer {
             let level = if is_full { "FULL" } else { "NORMAL" };
             self.session.conn.execute_batch(&format!("PRAGMA synchronous = {level}"))?;
             self.is_full = is_full;
+        }
+        Ok(())
+    }
+
+    /// Sets how large the database may become.
+    fn set_bound(&mut self, is_bounded: bool) -> Result<(), Fault> {
+        if let Some(pages) = self.pages_max.filter(|_| self.is_bounded != is_bounded) {
+            let pages = if is_bounded { pages } else { u32::MAX - 1 };
+            self.session.conn.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
+            self.is_bounded = is_bounded;
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ impl Writer {
             match end {
                 None => {}
                 Some(End::Stop(reply)) => return self.stop(reply),
-                Some(End::Kill) => return self.shared.end(),
+                Some(End::Kill) => return,
             }
             if beat.try_recv().is_ok() {
                 self.committer.run_parked();
@@ -103,7 +103,8 @@ impl Writer {
     /// Finishes what is under way, gives back what is left, and closes the file.
     fn stop(mut self, reply: Option<oneshot::Sender<()>>) {
         self.shared.consumers().iter().for_each(|held| held.close());
-        // What the consumers gave back, and whatever was handed over before.
+        // What the consumers gave back, and whatever was handed over before. It ends: a closed handle publishes nothing
+        // more, and there are no more settlements than runs.
         loop {
             let ops: Vec<_> = self.messages.try_iter().filter_map(operation).take(GROUP_MAX).collect();
             if ops.is_empty() {
