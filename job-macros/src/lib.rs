@@ -1,5 +1,14 @@
 //! `#[derive(Job)]`: turns structs into background jobs.
 
+// Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
+//   duration mistake name suggest
+//   backoff option_name root
+//   attr
+//   value
+//   options
+//   check
+//   expand
+
 mod attr;
 mod backoff;
 mod check;
