@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use chrono::SubsecRound;
 
-use crate::broker::contract::reader::Reader;
 use crate::broker::contract::{Fixture, LIVENESS, Need, Process};
 use crate::broker::{Broker, Outgoing, Stored};
 use crate::clock::{Clock, Timestamp, later};
@@ -106,16 +105,6 @@ impl Process {
         let envelope = self.envelope(payload);
         self.send(&mail(), &envelope).await;
         envelope
-    }
-
-    /// Begins to consume a queue.
-    pub(super) async fn read(&self, queue: &QueueName) -> Reader {
-        Reader::open(&self.broker, queue).await
-    }
-
-    /// Begins to consume [`mail`].
-    pub(super) async fn read_mail(&self) -> Reader {
-        self.read(&mail()).await
     }
 
     /// Ends as an orderly program does.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::broker::contract::bench::{envelope, eventually, publish};
+use crate::broker::contract::Process;
+use crate::broker::contract::bench::{envelope, eventually, mail, publish};
 use crate::broker::{Broker, Consumer, Delivery, Outcome, Outgoing, Window};
 use crate::envelope::Envelope;
 use crate::name::QueueName;
@@ -89,6 +90,18 @@ impl Reader {
 
     pub(super) async fn close(self) {
         eventually("close of a consumer", self.consumer.close()).await;
+    }
+}
+
+impl Process {
+    /// Begins to consume a queue.
+    pub(super) async fn read(&self, queue: &QueueName) -> Reader {
+        Reader::open(&self.broker, queue).await
+    }
+
+    /// Begins to consume [`mail`].
+    pub(super) async fn read_mail(&self) -> Reader {
+        self.read(&mail()).await
     }
 }
 
