@@ -96,7 +96,7 @@ fn app_and_worker_are_processes_of_their_own() {
     assert_eq!(app.count("enqueued"), 12);
     // Ends when nobody has anything left to do.
     let other = run(folder.path(), &["--role", "worker", "--exit-when-idle"]);
-    assert!(Command::new("kill").arg(worker.id().to_string()).status().unwrap().success());
+    assert!(Command::new("sh").args(["-c", &format!("kill {}", worker.id())]).status().unwrap().success());
     let worker = Printed::of(worker);
     assert_eq!(worker.count("processed") + other.count("processed"), 12);
     assert_eq!(files(&folder.path().join("resized")).len(), 12);
