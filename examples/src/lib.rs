@@ -1,1 +1,28 @@
 //! What the examples share.
+
+use job_worker::StopHandle;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Lets a worker finish what it runs when INT (Ctrl-C) or TERM comes; a second one stops it at once.
+///
+/// A worker binary made with `job_worker::main` does this by itself.
+///
+/// # Errors
+/// When the process cannot listen to signals.
+pub async fn stop_on_signals(stop: StopHandle) -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut is_first = true;
+    loop {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        if is_first {
+            stop.drain();
+        } else {
+            stop.release();
+        }
+        is_first = false;
+    }
+}

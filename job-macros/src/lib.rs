@@ -1,5 +1,14 @@
 //! `#[derive(Job)]`: turns structs into background jobs.
 
+// Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
+//   alias duration mistake name suggest
+//   backoff option_name root
+//   attr
+//   value
+//   options
+//   check
+//   expand
+
 mod alias;
 mod attr;
 mod backoff;
