@@ -142,8 +142,11 @@ impl Job<'_> {
         quote_spanned! {at=>
             const _: () = {
                 use #root::__private::HandlerProbeFallback as _;
-                type Probe = #root::__private::HandlerProbe<#ident>;
-                ::core::assert!(!(Probe::IS_ASYNC && Probe::IS_BLOCKING), #message);
+                ::core::assert!(
+                    !(<#root::__private::HandlerProbe<#ident>>::IS_ASYNC
+                        && <#root::__private::HandlerProbe<#ident>>::IS_BLOCKING),
+                    #message
+                );
             };
         }
     }
