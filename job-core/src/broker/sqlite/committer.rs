@@ -1,12 +1,16 @@
 //! Commits operations in groups: all of a group become durable with one flush, and one that fails fails alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::broker::sqlite::connection::{self, retry_busy};
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::lock::{Identity, identity_of};
 use crate::broker::sqlite::op::{Manner, Op};
 use crate::broker::sqlite::session::{Effects, Session};
+
+/// How long work that can be tried again waits for another process's lock.
+const HURRY_MAX: Duration = Duration::from_millis(100);
 
 /// The session and its transactions.
 pub(super) struct Committer {
@@ -18,6 +22,7 @@ pub(super) struct Committer {
     is_bounded: bool,
     must_reopen: bool,
     damage: Option<Fault>,
+    busy_timeout: Duration,
     /// Operations that wait until the file can be written again; as many as there are consumers and runs.
     parked: Vec<Box<dyn Op>>,
     committed: Effects,
@@ -28,6 +33,7 @@ impl Committer {
         let identity = identity_of(&site.path);
         Self {
             session,
+            busy_timeout: site.busy_timeout,
             site,
             pages_max,
             identity,
@@ -68,6 +74,13 @@ impl Committer {
         self.run(parked);
     }
 
+    /// Does work that can be tried again later: it must not let those wait who only wait once.
+    pub(super) fn hurry(&mut self, work: impl FnOnce(&mut Self)) {
+        self.busy_timeout = HURRY_MAX.min(self.site.busy_timeout);
+        work(self);
+        self.busy_timeout = self.site.busy_timeout;
+    }
+
     /// Fails what could not be written, as there will be no other attempt.
     pub(super) fn drop_parked(&mut self) {
         self.parked.clear();
@@ -105,7 +118,7 @@ impl Committer {
         self.check_file()?;
         self.set_synchronous(is_full)?;
         let conn = &self.session.conn;
-        retry_busy(self.site.busy_timeout, || Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?))?;
+        retry_busy(self.busy_timeout, || Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?))?;
         let value = work(&mut self.session)?;
         let commit = || self.session.conn.prepare_cached("COMMIT")?.execute([]);
         commit().map_err(|error| Fault::from(error).at_commit())?;
