@@ -111,6 +111,20 @@ pub struct Stored {
 pub struct Window {
     /// Jobs that run at once, at least 1.
     pub slots: usize,
+    /// The broker may claim more than the slots, to have the next jobs at hand.
+    pub claims_ahead: bool,
+}
+
+impl Window {
+    /// Makes the window of a consumer that runs so many jobs at once, with the next ones at hand.
+    pub const fn new(slots: usize) -> Self {
+        Self { slots, claims_ahead: true }
+    }
+
+    /// Makes the window of a consumer that never holds more than it runs.
+    pub const fn exact(slots: usize) -> Self {
+        Self { slots, claims_ahead: false }
+    }
 }
 
 /// Deliveries of one queue.

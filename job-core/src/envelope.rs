@@ -77,6 +77,9 @@ pub struct Details {
     /// How often a process died while it ran this job alone.
     #[serde(skip_serializing_if = "is_zero")]
     pub crashes: u32,
+    /// `crashes` counts the coming run already; only the death of its process leaves that so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_armed: bool,
     /// Where `continue_with` left off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<serde_json::Value>,
@@ -219,6 +222,7 @@ impl Envelope {
         let details = &mut self.details;
         details.death = None;
         details.crashes = 0;
+        details.is_armed = false;
         details.stalls = 0;
         details.snoozes = 0;
         details.parked_since = None;

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use job_core::broker::{BoxFuture, Delivery, Outcome, Settle};
 use job_core::client::Client;
-use job_core::clock::{Clock, later};
+use job_core::clock::{Clock, Timestamp, later};
 use job_core::context::{Parts, States};
 use job_core::envelope::{DeathReason, Envelope};
+use job_core::error::Error;
 use job_core::name::QueueName;
 use job_core::observation::{FinishedOutcome, Observation, Observers, Run};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock};
 
 use crate::in_flight::{Held, InFlight};
 use crate::kind_limit::Admission;
@@ -28,6 +29,7 @@ use crate::verdict::{self, Ending, Policy, Verdict};
 
 mod attempt;
 mod guard;
+pub(crate) mod suspect;
 pub(crate) mod stall;
 
 pub(crate) use guard::Limits;
@@ -49,6 +51,8 @@ pub(crate) struct Executor {
     /// Runs that were dropped because the worker stopped.
     pub(crate) interrupted: AtomicUsize,
     pub(crate) stall: stall::StallWatch,
+    /// Written by the suspect lane, read by other runs of jobs for which processes died.
+    pub(crate) lane: Arc<RwLock<()>>,
 }
 
 /// A delivery without its acknowledger, so that it can be read while that is used.
@@ -56,15 +60,28 @@ struct Job {
     envelope: Arc<Envelope>,
     queue: QueueName,
     settle: Box<dyn Settle>,
+    /// What keeps suspects apart from each other; until the outcome is recorded.
+    company: Company,
     /// Dropped last: a stop waits for it.
     held: Held,
+}
+
+/// Beside what a job may run.
+enum Company {
+    /// Anything.
+    Any,
+    /// Anything but a suspect that runs alone: processes died while they held this job.
+    NoLane(#[expect(dead_code, reason = "it is held, not read")] OwnedRwLockReadGuard<()>),
+    /// No other job for which processes died: it runs alone.
+    Alone(#[expect(dead_code, reason = "it is held, not read")] OwnedRwLockWriteGuard<()>),
 }
 
 /// A job that may run.
 struct Admitted {
     job: Job,
     route: Arc<Route>,
-    slot: Slot,
+    /// `None` in the suspect lane, which has a place of its own.
+    slot: Option<Slot>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -73,22 +90,32 @@ impl Executor {
     pub(crate) async fn start(self: &Arc<Self>, delivery: Delivery, slot: Slot) {
         let held = self.in_flight.hold();
         let checked = guard::check(&delivery, &self.roster, &self.limits, self.clock.now()).cloned();
-        let Delivery { envelope, queue, settle, .. } = delivery;
-        let job = Job { envelope: Arc::new(envelope), queue, settle, held };
+        let has_killed = delivery.redeliveries > 0;
+        let job = Job::new(delivery, held);
         if self.stop.is_draining() {
             return self.settle_in_background(job, Outcome::Release);
         }
         match checked {
+            Ok(route) if has_killed => self.admit_beside_lane(job, route, slot).await,
             Ok(route) => self.admit(job, route, slot).await,
-            Err(guard::Refusal::Dead(reason, error)) => self.refuse(job, reason, error),
-            Err(guard::Refusal::Park(reason)) => self.park(job, &reason),
+            Err(refusal) => self.turn_away(job, refusal),
+        }
+    }
+
+    fn turn_away(self: &Arc<Self>, job: Job, refusal: guard::Refusal) {
+        match refusal {
+            guard::Refusal::Dead(reason, error) => self.refuse(job, reason, error),
+            guard::Refusal::Park(reason) => self.park(job, &reason),
+            guard::Refusal::Suspect => self.nominate(job),
         }
     }
 
     async fn admit(self: &Arc<Self>, job: Job, route: Arc<Route>, slot: Slot) {
         match route.limit.as_ref().map(|limit| limit.admit()) {
-            None => self.launch(Admitted { job, route, slot, permit: None }).await,
-            Some(Admission::Run(permit)) => self.launch(Admitted { job, route, slot, permit: Some(permit) }).await,
+            None => self.launch(Admitted { job, route, slot: Some(slot), permit: None }).await,
+            Some(Admission::Run(permit)) => {
+                self.launch(Admitted { job, route, slot: Some(slot), permit: Some(permit) }).await;
+            }
             Some(Admission::Wait(place)) => {
                 let executor = Arc::clone(self);
                 tokio::spawn(async move { executor.wait_in_line(job, route, slot, place).await });
@@ -110,8 +137,8 @@ impl Executor {
         drop(slot);
         let turn = async {
             let permit = place.permit().await;
-            let slot = slots.acquire(queue, 1).await.pop()?;
-            Some((permit, slot))
+            let slot = slots.acquire(queue, 1).await.pop();
+            Some((permit, slot?))
         };
         let turn = tokio::select! {
             biased;
@@ -119,7 +146,7 @@ impl Executor {
             turn = turn => turn,
         };
         match turn {
-            Some((permit, slot)) => self.launch(Admitted { job, route, slot, permit: Some(permit) }).await,
+            Some((permit, slot)) => self.launch(Admitted { job, route, slot: Some(slot), permit: Some(permit) }).await,
             None => self.settle_in_background(job, Outcome::Release),
         }
     }
@@ -175,7 +202,7 @@ impl Executor {
     async fn record(&self, job: Job, kind: &str, verdict: Verdict, duration: Duration) {
         let back_at = verdict.back_at();
         let Verdict { outcome, finished, error } = verdict;
-        let Job { envelope, queue, settle, held } = job;
+        let Job { envelope, queue, settle, company, held } = job;
         let run = Run { queue: &queue, kind, id: &envelope.id, attempt: envelope.attempt };
         // Finished in any case: the run is over, recorded or not.
         let settled = settle.settle(outcome).await;
@@ -184,7 +211,7 @@ impl Executor {
         }
         let outcome = if settled.is_ok() { finished } else { FinishedOutcome::Unrecorded };
         self.observers.emit(&Observation::Finished { run, outcome, duration, error: error.as_deref(), back_at });
-        drop(held);
+        drop((company, held));
     }
 
     fn parts(&self, job: &Job, route: &Route) -> Parts {
@@ -225,24 +252,39 @@ impl Executor {
 
     fn put_aside(self: &Arc<Self>, job: Job, reason: &str, outcome: Outcome) {
         if let Outcome::Later { at, .. } = &outcome {
-            let run = run_of(&job, job.envelope.kind_str());
-            self.observers.emit(&Observation::Parked { run, reason, back_at: *at });
+            self.tell_put_aside(&job, reason, *at);
         }
         self.settle_in_background(job, outcome);
+    }
+
+    fn tell_put_aside(&self, job: &Job, reason: &str, back_at: Timestamp) {
+        let run = run_of(job, job.envelope.kind_str());
+        self.observers.emit(&Observation::Parked { run, reason, back_at });
     }
 
     /// Settles without holding up the deliveries behind.
     fn settle_in_background(self: &Arc<Self>, job: Job, outcome: Outcome) {
         let executor = Arc::clone(self);
-        let Job { envelope, queue, settle, held } = job;
+        let Job { envelope, queue, settle, company, held } = job;
         let settled = settle.settle(outcome);
         tokio::spawn(async move {
             if let Err(error) = settled.await {
-                let run = Run { queue: &queue, kind: envelope.kind_str(), id: &envelope.id, attempt: envelope.attempt };
-                executor.observers.emit(&Observation::SettleFailed { run, error: &error });
+                executor.tell_settle_failed(&queue, &envelope, &error);
             }
-            drop(held);
+            drop((company, held));
         });
+    }
+
+    fn tell_settle_failed(&self, queue: &QueueName, envelope: &Envelope, error: &Error) {
+        let run = Run { queue, kind: envelope.kind_str(), id: &envelope.id, attempt: envelope.attempt };
+        self.observers.emit(&Observation::SettleFailed { run, error });
+    }
+}
+
+impl Job {
+    fn new(delivery: Delivery, held: Held) -> Self {
+        let Delivery { envelope, queue, settle, .. } = delivery;
+        Self { envelope: Arc::new(envelope), queue, settle, company: Company::Any, held }
     }
 }
 

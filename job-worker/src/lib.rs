@@ -8,7 +8,7 @@
 //   middleware signals verdict
 //   roster
 //   executor
-//   admin idle intake monitor supervise
+//   admin idle intake lane monitor supervise
 //   worker
 //   cli
 
@@ -32,6 +32,7 @@ mod executor;
 pub mod admin;
 mod idle;
 mod intake;
+mod lane;
 mod monitor;
 mod supervise;
 

@@ -10,6 +10,7 @@ use job_core::broker::{Broker, Window};
 use job_core::client::Client;
 use job_core::clock::Clock;
 use job_core::error::{Error, Result};
+use job_core::name::QueueName;
 use job_core::observation::{Observation, Observers, Phase};
 use job_core::topology::Topology;
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use crate::config::{QueueConfig, WorkerConfig};
 use crate::executor::Executor;
 use crate::idle::IdleWatch;
 use crate::intake::Intake;
+use crate::lane::SuspectIntake;
 use crate::monitor::{Heartbeat, Monitor, Watched};
 use crate::shutdown::StopHandle;
 use crate::slots::Slots;
@@ -117,6 +119,18 @@ impl Worker {
                 .await
             });
         }
+        for queue in &self.queues {
+            let lane = Arc::new(self.suspect_intake(queue.name.suspect()));
+            let (clock, observers) = (self.clock.clone(), self.observers.clone());
+            parts.spawn(async move {
+                let name = format!("suspect lane of queue \"{}\"", lane.queue.work());
+                supervise(&name, &clock, &observers, || {
+                    let lane = Arc::clone(&lane);
+                    async move { lane.run().await }
+                })
+                .await
+            });
+        }
         let (heartbeat, clock, stop) = (self.heartbeat.clone(), self.clock.clone(), self.stop.clone());
         parts.spawn(async move {
             while !stop.abort().is_cancelled() {
@@ -129,6 +143,16 @@ impl Worker {
             parts.spawn(self.idle_watch().run());
         }
         parts
+    }
+
+    fn suspect_intake(&self, queue: QueueName) -> SuspectIntake {
+        SuspectIntake {
+            broker: Arc::clone(self.broker()),
+            executor: Arc::clone(&self.executor),
+            stop: self.stop.clone(),
+            clock: self.clock.clone(),
+            queue,
+        }
     }
 
     fn idle_watch(&self) -> IdleWatch {
@@ -201,7 +225,9 @@ impl Worker {
     }
 
     fn topology(&self) -> Topology {
-        self.queues.iter().fold(Topology::default(), |topology, queue| topology.queue(queue.name.clone()))
+        self.queues.iter().fold(Topology::default(), |topology, queue| {
+            topology.queue(queue.name.clone()).queue(queue.name.suspect())
+        })
     }
 
     fn broker(&self) -> &Arc<dyn Broker> {
@@ -251,7 +277,7 @@ fn intakes(
             stop: stop.clone(),
             queue: queue.clone(),
             index,
-            window: Window { slots: limit },
+            window: Window::new(limit),
             is_consuming: watch::Sender::new(false),
         })
     };

@@ -131,7 +131,7 @@ impl SqliteBroker {
                 "queue \"{queue}\" is not declared; add it to the topology before consuming"
             )));
         };
-        let held = Held::new(queue_number, window.slots, clock.clone(), port.clone());
+        let held = Held::new(queue_number, window, clock.clone(), port.clone());
         shared.add_consumer(self.handle, &held);
         let outlet = Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() };
         Ok(Box::new(SqliteConsumer { held, outlet }))

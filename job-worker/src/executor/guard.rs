@@ -8,6 +8,10 @@ use job_core::envelope::{Content, DeathReason, Envelope};
 
 use crate::roster::{Roster, Route};
 
+/// Deaths of processes that held a job after which it is suspected. It only nominates: a job that merely shared the
+/// process is counted too.
+pub(crate) const DEATHS_MAX: u32 = 3;
+
 /// What a worker is willing to decode.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -22,6 +26,8 @@ pub(crate) enum Refusal {
     Dead(DeathReason, String),
     /// Another worker may be able to run it.
     Park(String),
+    /// Processes died while they held it: it runs alone, in the suspect lane.
+    Suspect,
 }
 
 /// Finds the route of a delivery, unless it must not run.
@@ -39,7 +45,9 @@ pub(crate) fn check<'a>(
     let Some(kind) = &delivery.envelope.kind else {
         return Err(Refusal::Park("the message names no kind".into()));
     };
-    roster.find(kind.as_str()).map_err(Refusal::Park)
+    let route = roster.find(kind.as_str()).map_err(Refusal::Park)?;
+    let is_suspect = delivery.redeliveries >= DEATHS_MAX && !delivery.queue.is_suspect();
+    if is_suspect { Err(Refusal::Suspect) } else { Ok(route) }
 }
 
 fn check_payload(envelope: &Envelope, limits: &Limits) -> Result<(), Refusal> {

@@ -181,6 +181,7 @@ impl WorkerBuilder {
             in_flight: InFlight::new(),
             interrupted: AtomicUsize::new(0),
             stall: StallWatch::new(clock.clone()),
+            lane: Arc::default(),
         });
         let intakes = intakes(&queues, &self.config, client.broker(), &executor, &stop);
         let (config, observers, is_main) = (self.config, self.observers, self.is_main);
