@@ -2,8 +2,8 @@
 //!
 //! `#[derive(Job)]` implements everything here. Handlers are elsewhere (`perform`): a producer needs none.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserializer, Serialize, Serializer};
 
 use crate::envelope::{Content, Envelope};
 use crate::options::JobOptions;
@@ -117,6 +117,18 @@ pub fn options_of<J: Job>() -> &'static JobOptions {
 #[doc(hidden)]
 pub fn payload_of<J: Job>(job: &J) -> PayloadResult {
     serde_json::to_vec(job)
+}
+
+/// Serializes a job; derived code calls it.
+#[doc(hidden)]
+pub fn write_job<J: Job, S: Serializer>(job: &J, serializer: S) -> Result<S::Ok, S::Error> {
+    job.serialize(serializer)
+}
+
+/// Deserializes a job; derived code calls it.
+#[doc(hidden)]
+pub fn read_job<'de, J: Job, D: Deserializer<'de>>(deserializer: D) -> Result<J, D::Error> {
+    J::deserialize(deserializer)
 }
 
 fn check<J: Job>(payload: &[u8], content: Content) -> serde_json::Result<()> {

@@ -62,7 +62,7 @@ pub mod __private {
 
     pub use crate::backoff::Backoff;
     pub use crate::context::{Needs, StateNeed};
-    pub use crate::job::{AnyJob, Job, JobType, PayloadResult, options_of, payload_of};
+    pub use crate::job::{AnyJob, Job, JobType, PayloadResult, options_of, payload_of, read_job, write_job};
     pub use crate::options::JobOptions;
     pub use crate::perform::{HandlerProbe, HandlerProbeFallback};
     pub use crate::registry::{Descriptor, PerformFn, perform_async, perform_blocking};

@@ -18,8 +18,8 @@ struct File {
 
 impl File {
     fn new() -> Self {
-        let start = "2026-01-01T00:00:00Z".parse().unwrap();
-        Self { directory: TempDir::new().unwrap(), clock: Clock::manual(start) }
+        let start = "2026-01-01T00:00:00Z".parse().expect("a valid instant");
+        Self { directory: TempDir::new().expect("a directory for the case"), clock: Clock::manual(start) }
     }
 
     fn path(&self) -> PathBuf {
@@ -31,7 +31,7 @@ impl Fixture for File {
     fn open(&self) -> BoxFuture<'_, Process> {
         Box::pin(async {
             let options = SqliteOptions { is_shared: false, ..SqliteOptions::default() };
-            let broker = SqliteBroker::open(self.path(), options, self.clock.clone()).await.unwrap();
+            let broker = SqliteBroker::open(self.path(), options, self.clock.clone()).await.expect("the file opens");
             let victim = Arc::clone(&broker);
             Process::new(broker, move || {
                 Box::pin(async move {

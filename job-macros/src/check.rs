@@ -93,10 +93,10 @@ fn queue(options: &Options, mistakes: &mut Mistakes) {
     match (&options.queue, options.external) {
         (Some(queue), None) => check(queue, name::check_queue, mistakes),
         (Some(queue), Some(_)) => check(queue, name::check_external_queue, mistakes),
-        (None, Some(external)) => {
+        (None, Some(external)) if !options.is_queue_given => {
             mistakes.push(external, "option \"external\" needs the name of the queue; add queue = \"…\"");
         }
-        (None, None) => {}
+        (None, _) => {}
     }
 }
 

@@ -20,56 +20,66 @@ const MILLIS_MAX: u64 = 10_000 * 366 * 24 * 3_600_000;
 /// # Errors
 /// Names the text, what is wrong with it, and what to write.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = |what: &str| Err(format!("duration \"{text}\" {what}"));
+    millis(text).map(Duration::from_millis).map_err(|what| format!("duration \"{text}\" {what}"))
+}
+
+fn millis(text: &str) -> Result<u64, String> {
     if text.is_empty() {
-        return wrong("is empty; write a number and a unit, such as \"30s\"");
+        return Err("is empty; write a number and a unit, such as \"30s\"".into());
+    }
+    if let Some(tidy) = tidied(text) {
+        return Err(format!("is written \"{tidy}\""));
     }
     let (mut rest, mut millis, mut smallest) = (text, 0u64, u64::MAX);
     while !rest.is_empty() {
-        let (digits, behind) = split(rest, |c| c.is_ascii_digit());
-        let (unit, behind) = split(behind, char::is_alphabetic);
-        if digits.is_empty() {
-            return wrong(unexpected(rest));
-        }
-        if unit.is_empty() {
-            return match behind.is_empty() {
-                true => {
-                    wrong(&format!("has no unit behind {digits}; write \"{text}s\" for seconds (ms, s, m, h, d, w)"))
-                }
-                false => wrong(unexpected(behind)),
-            };
-        }
-        let size = size_of(unit).map_err(|hint| format!("duration \"{text}\" {hint}"))?;
+        let (digits, unit, behind) = part(rest)?;
+        let size = size_of(unit)?;
         if size >= smallest {
-            return wrong("has its units out of order; write the larger one first, each once, such as \"1h30m\"");
+            return Err("has its units out of order; write the larger one first, each once, such as \"1h30m\"".into());
         }
         let part = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(size));
-        match part.and_then(|part| part.checked_add(millis)) {
-            Some(sum) if sum <= MILLIS_MAX => millis = sum,
-            _ => return wrong("is too long; use at most 10000 years"),
-        }
+        let sum = part.and_then(|part| part.checked_add(millis)).filter(|sum| *sum <= MILLIS_MAX);
+        millis = sum.ok_or("is too long; use at most 10000 years")?;
         (rest, smallest) = (behind, size);
     }
-    Ok(Duration::from_millis(millis))
+    Ok(millis)
+}
+
+/// Returns the first number, its unit, and what is behind them.
+fn part(text: &str) -> Result<(&str, &str, &str), String> {
+    let (digits, behind) = split(text, |c| c.is_ascii_digit());
+    let (unit, rest) = split(behind, char::is_alphabetic);
+    match (digits, unit, rest) {
+        ("", ..) => Err(unexpected(text).into()),
+        (_, "", "") => Err(format!("has no unit behind {digits}; write \"{digits}s\" for seconds (ms, s, m, h, d, w)")),
+        (_, "", _) => Err(unexpected(rest).into()),
+        part => Ok(part),
+    }
 }
 
 fn size_of(unit: &str) -> Result<u64, String> {
-    if let Some((_, size, _)) = UNITS.iter().find(|(name, ..)| *name == unit) {
-        return Ok(*size);
+    let known = UNITS.iter().find(|(name, ..)| *name == unit);
+    known.map(|(_, size, _)| *size).ok_or_else(|| format!("has the unknown unit \"{unit}\"; use ms, s, m, h, d or w"))
+}
+
+/// Returns what `30 Seconds` should have been, if spaces and long units are all that is wrong with it.
+fn tidied(text: &str) -> Option<String> {
+    let dense: String = text.to_lowercase().split_whitespace().collect();
+    let (mut rest, mut tidy) = (dense.as_str(), String::new());
+    while !rest.is_empty() {
+        let (digits, behind) = split(rest, |c| c.is_ascii_digit());
+        let (unit, behind) = split(behind, char::is_alphabetic);
+        let (name, ..) = UNITS.iter().find(|(name, _, words)| *name == unit || words.contains(&unit))?;
+        tidy.extend([digits, name]);
+        rest = behind;
     }
-    let lower = unit.to_ascii_lowercase();
-    let meant = UNITS.iter().find(|(name, _, words)| *name == lower || words.contains(&lower.as_str()));
-    Err(match meant {
-        Some((name, ..)) => format!("has the unknown unit \"{unit}\"; write \"{name}\""),
-        None => format!("has the unknown unit \"{unit}\"; use ms, s, m, h, d or w"),
-    })
+    (tidy != text && parse(&tidy).is_ok()).then_some(tidy)
 }
 
 fn unexpected(rest: &str) -> &'static str {
     match rest.chars().next() {
         Some('.' | ',') => "has a fraction; write whole numbers, such as \"1500ms\" or \"1h30m\"",
         Some('-') => "is negative; write a number and a unit, such as \"30s\"",
-        Some(c) if c.is_whitespace() => "has a space; write it without, such as \"1h30m\"",
         _ => "is not a number and a unit; write it like \"30s\" or \"1h30m\"",
     }
 }
@@ -105,13 +115,13 @@ mod tests {
             ("", "is empty"),
             ("30", "has no unit behind 30; write \"30s\""),
             ("1h30", "has no unit behind 30"),
-            ("30sec", "unknown unit \"sec\"; write \"s\""),
-            ("30S", "unknown unit \"S\"; write \"s\""),
+            ("30 Seconds", "is written \"30s\""),
+            ("30S", "is written \"30s\""),
+            ("1 hour 30min", "is written \"1h30m\""),
             ("30y", "unknown unit \"y\"; use ms, s, m, h, d or w"),
             ("1.5s", "has a fraction"),
             ("-1s", "is negative"),
-            ("1h 30m", "has a space"),
-            (" 1h", "has a space"),
+            (" 1h", "is written \"1h\""),
             ("soon", "is not a number and a unit"),
             ("30m1h", "units out of order"),
             ("1s1s", "units out of order"),

@@ -7,6 +7,7 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Data, DeriveInput, LitStr, Path};
 
+use crate::alias;
 use crate::backoff::{Backoff, Exponential};
 use crate::check::default_kind;
 use crate::options::Options;
@@ -26,7 +27,8 @@ impl Job<'_> {
     pub(crate) fn expand(&self) -> TokenStream {
         let (any_job, needs) = (self.any_job(), self.needs());
         let (job, registration) = (self.job(), self.registration());
-        self.enclosed(&quote!(#job #any_job #needs #registration))
+        let aliases = self.options.aliases.iter().map(|text| alias::expand(self.root, &self.input.ident, text));
+        self.enclosed(&quote!(#job #any_job #(#aliases)* #needs #registration))
     }
 
     /// Writes what keeps other code from failing because of a mistake that was told already: no handler is asked for.
@@ -119,7 +121,7 @@ impl Job<'_> {
         if self.options.handler.is_some() {
             return quote!(::core::option::Option::None);
         }
-        let (root, ident, at) = (self.root, self.ident_at_type(), self.at_type());
+        let (root, ident, at) = (self.root, &self.input.ident, self.at_type());
         let perform = match self.options.blocking {
             Some(_) => quote_spanned!(at=> perform_blocking),
             None => quote_spanned!(at=> perform_async),
@@ -132,7 +134,7 @@ impl Job<'_> {
         if self.options.handler.is_some() {
             return TokenStream::new();
         }
-        let (root, ident, at) = (self.root, self.ident_at_type(), self.at_type());
+        let (root, ident, at) = (self.root, &self.input.ident, self.at_type());
         let message = format!(
             "the job `{}` implements both `Perform` and `PerformBlocking`; remove one of the two",
             self.input.ident
@@ -140,8 +142,11 @@ impl Job<'_> {
         quote_spanned! {at=>
             const _: () = {
                 use #root::__private::HandlerProbeFallback as _;
-                type Probe = #root::__private::HandlerProbe<#ident>;
-                ::core::assert!(!(Probe::IS_ASYNC && Probe::IS_BLOCKING), #message);
+                ::core::assert!(
+                    !(<#root::__private::HandlerProbe<#ident>>::IS_ASYNC
+                        && <#root::__private::HandlerProbe<#ident>>::IS_BLOCKING),
+                    #message
+                );
             };
         }
     }
@@ -210,10 +215,6 @@ impl Job<'_> {
     /// The place of the type's name, in our own hygiene: lints of the user's code do not apply.
     fn at_type(&self) -> Span {
         Span::call_site().located_at(self.input.ident.span())
-    }
-
-    fn ident_at_type(&self) -> &Ident {
-        &self.input.ident
     }
 }
 

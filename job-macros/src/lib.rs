@@ -1,5 +1,15 @@
 //! `#[derive(Job)]`: turns structs into background jobs.
 
+// Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
+//   alias duration mistake name suggest
+//   backoff option_name root
+//   attr
+//   value
+//   options
+//   check
+//   expand
+
+mod alias;
 mod attr;
 mod backoff;
 mod check;
@@ -20,7 +30,69 @@ use crate::expand::Job;
 use crate::mistake::Mistakes;
 use crate::options::Options;
 
-/// Derives `job_core::Job` and registers the type.
+/// Makes a struct a job: its kind, its options, its handler, and its place in the registry.
+///
+/// The struct is concrete, owns its data, and derives serde's `Serialize` and `Deserialize` too. Its handler is an
+/// `impl Perform` (async) or, with `blocking`, an `impl PerformBlocking` beside it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use job_core::{Context, Job, JobError, Perform};
+/// use serde::{Deserialize, Serialize};
+///
+/// struct Mailer;
+///
+/// #[derive(Job, Serialize, Deserialize)]
+/// #[job(queue = "mail", max_attempts = 5, timeout = "30s", backoff = "exponential(1s, max = 10m)", state(Mailer))]
+/// struct SendMail {
+///     to: String,
+/// }
+///
+/// impl Perform for SendMail {
+///     async fn perform(self, cx: Context<Self>) -> Result<(), JobError> {
+///         let _mailer: &Mailer = cx.state();
+///         println!("to {}", self.to);
+///         Ok(())
+///     }
+/// }
+///
+/// assert_eq!(SendMail::KIND, "send_mail");
+/// assert_eq!(SendMail::OPTIONS.queue, "mail");
+/// assert_eq!(SendMail::OPTIONS.timeout, Some(Duration::from_secs(30)));
+/// ```
+///
+/// # Options
+///
+/// All stand in `#[job(…)]`; several of these attributes count as one.
+///
+/// | option | what it says | default |
+/// |---|---|---|
+/// | `name = "…"` | the kind, the job's name on the wire: 1 to 128 ASCII letters, digits, `_`, `-`, `.` | the type's name in snake case |
+/// | `alias("…", …)` | earlier kinds, under which stored jobs are still decoded; may be repeated | none |
+/// | `queue = "…"` | where the job waits; the characters of a kind, not beginning with `jobs.` or `events.`, not ending in `.dead`, `.suspect` or `.retry` | `"default"` |
+/// | `max_attempts = N` | how often it is run at the most, the first run counted | 20 |
+/// | `backoff = …` | the wait after a failed run, see below | n⁴ + 15 s after the n-th failure, ±10 % |
+/// | `timeout = "…"` | how long one run may take; `"none"` is for ever | `"10m"` |
+/// | `expires = "…"` | the job is dead unless its first run starts within this time | never |
+/// | `concurrency = N` | how many of this kind run at once in a process | no limit of its own |
+/// | `blocking` | the handler blocks its thread: `PerformBlocking` instead of `Perform` | async |
+/// | `handler = "…"` | the handler is not beside the type but where the text says | beside the type |
+/// | `state(T, …)` | what `cx.state::<T>()` may ask for, checked at compile time and at start; may be repeated | none |
+/// | `external` | somebody else declared the queue, which may have any AMQP name; needs `queue` | our own queue |
+/// | `crate = ::path` | where job-core is, if neither it nor job-worker is in `Cargo.toml` | found by itself |
+///
+/// **Durations** are whole numbers with units, the larger unit first: `250ms`, `30s`, `10m`, `2h`, `1d`, `1w`, `1h30m`.
+///
+/// **Backoffs**: `"exponential(1s, max = 10m, factor = 2, jitter = 0.1)"`, where `max` defaults to `1d`, `factor` to 2 and
+/// `jitter` to 0.1; `"fixed(30s)"`; or the path of a `fn(attempt: u32, error: &str) -> Duration`, where 1 is the first
+/// attempt. No wait is longer than 30 days.
+///
+/// # Errors
+///
+/// Mistakes are told at compile time, all at once, each at its place. Two types with one kind are an error at start.
+///
+/// A library of jobs is linked only if the program names it: write `use my_jobs as _;` in the worker.
 #[proc_macro_derive(Job, attributes(job))]
 pub fn derive_job(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     pub(crate) aliases: Vec<LitStr>,
     pub(crate) queue: Option<LitStr>,
+    /// True even if the queue could not be read.
+    pub(crate) is_queue_given: bool,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) timeout: Option<Option<Duration>>,
@@ -50,7 +52,10 @@ impl Options {
         match name {
             "name" => self.name = Some(value::text(entry, "name = \"send_mail\"")?),
             "alias" => self.aliases.extend(value::texts(entry, "alias(\"old_name\")")?),
-            "queue" => self.queue = Some(value::text(entry, "queue = \"mail\"")?),
+            "queue" => {
+                self.is_queue_given = true;
+                self.queue = Some(value::text(entry, "queue = \"mail\"")?);
+            }
             "max_attempts" => self.max_attempts = Some(value::count(entry, "max_attempts = 5")?),
             "backoff" => self.backoff = Some(value::backoff(entry, "backoff = \"fixed(30s)\"")?),
             "timeout" => self.timeout = Some(value::timeout(entry, "timeout = \"30s\"")?),

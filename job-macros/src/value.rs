@@ -13,7 +13,6 @@ use crate::backoff::{self, Backoff};
 use crate::duration;
 
 const WHOLE_NUMBER: &str = "a whole number of at least 1";
-const OR_LEAVE: &str = "write a longer duration, or leave it out";
 
 /// Reads a text in quotes.
 pub(crate) fn text(entry: &Entry, example: &str) -> Result<LitStr> {
@@ -84,8 +83,12 @@ pub(crate) fn duration(entry: &Entry, example: &str) -> Result<Duration> {
         _ => return Err(mistyped(entry, "a duration in quotes", example)),
     };
     match duration::parse(&text.value()) {
+        Ok(Duration::ZERO) if entry.name == "timeout" => {
+            Err(Error::new(text.span(), "timeout is zero, which no run can meet; write \"none\" for no limit"))
+        }
         Ok(Duration::ZERO) => {
-            Err(Error::new(text.span(), format!("{} is zero, so that no run could begin; {}", entry.name, OR_LEAVE)))
+            let message = format!("{} is zero, so that no run could begin; leave it out for no limit", entry.name);
+            Err(Error::new(text.span(), message))
         }
         Ok(duration) => Ok(duration),
         Err(message) => Err(Error::new(text.span(), message)),

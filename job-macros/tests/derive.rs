@@ -162,6 +162,17 @@ fn boxed_jobs_come_back_from_their_json() {
 }
 
 #[test]
+fn boxed_jobs_are_known_by_their_aliases() {
+    for alias in ["send_mail", "mail", "post"] {
+        let json = format!("{{\"{alias}\":{{\"to\":\"ann\"}}}}");
+        let job: Box<dyn AnyJob> = serde_json::from_str(&json).unwrap();
+        assert_eq!((job.kind(), job.options().queue), ("mail.send-v2", "mail"));
+        assert_eq!(job.payload().unwrap(), br#"{"to":"ann"}"#);
+        assert_eq!(serde_json::to_string(&job).unwrap(), json);
+    }
+}
+
+#[test]
 fn text_decodes_as_one_string() {
     let http_get = JobType::find("http_get").unwrap();
     assert!((http_get.check)(b"plain, not JSON", Content::Text).is_ok());

@@ -51,6 +51,7 @@ use held::Held;
 use lead::{Lead, SqliteLeadership};
 use ledger::SqliteLedger;
 use op::Manner;
+use shared::Handle;
 
 pub use options::SqliteOptions;
 
@@ -67,10 +68,12 @@ const CAPABILITIES: Capabilities = Capabilities {
 /// A broker in one file, which several processes of one machine may share.
 ///
 /// Beside the file `jobs.db` stand `jobs.db-wal` and `jobs.db-shm`, which are part of the database, and the directory
-/// `jobs.db.locks`, whose locked files tell which processes live.
+/// `jobs.db.locks`, whose locked files tell which processes live. Processes that share the file must share its whole
+/// directory: a container that mounts the file alone would give back what the others still run.
 #[derive(Debug)]
 pub struct SqliteBroker {
     engine: Arc<Engine>,
+    handle: Handle,
     is_closed: AtomicBool,
 }
 
@@ -83,7 +86,8 @@ impl SqliteBroker {
     /// ours: it is never changed then. [`is_rejected`](Error::is_rejected) also when another process keeps it locked.
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions, clock: Clock) -> Result<Arc<Self>> {
         let engine = Engine::open(path.as_ref(), options, clock).await?;
-        Ok(Arc::new(Self { engine, is_closed: AtomicBool::new(false) }))
+        let handle = engine.shared.handle();
+        Ok(Arc::new(Self { engine, handle, is_closed: AtomicBool::new(false) }))
     }
 
     /// Ends this process's part as a crash would, for tests: nothing is given back, its locks are free.
@@ -128,7 +132,7 @@ impl SqliteBroker {
             )));
         };
         let held = Held::new(queue_number, window.slots, clock.clone(), port.clone());
-        shared.add_consumer(&held);
+        shared.add_consumer(self.handle, &held);
         let outlet = Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() };
         Ok(Box::new(SqliteConsumer { held, outlet }))
     }
@@ -141,7 +145,7 @@ impl SqliteBroker {
         else {
             return Ok(None);
         };
-        self.engine.shared.add_lead(&lead);
+        self.engine.shared.add_lead(self.handle, &lead);
         Ok(Some(Box::new(SqliteLeadership { lead, role: role.to_owned(), port: self.engine.port.clone() })))
     }
 }
@@ -193,7 +197,7 @@ impl Broker for SqliteBroker {
             if self.is_closed.swap(true, Ordering::AcqRel) {
                 return Err(self.engine.port.site.closed());
             }
-            self.engine.leave().await;
+            self.engine.leave(self.handle).await;
             Ok(())
         })
     }
@@ -232,7 +236,7 @@ impl Inspect for SqliteBroker {
 impl Drop for SqliteBroker {
     fn drop(&mut self) {
         if !*self.is_closed.get_mut() {
-            self.engine.abandon();
+            self.engine.abandon(self.handle);
         }
     }
 }

@@ -128,10 +128,7 @@ fn all_problems_are_told_at_once() {
 #[test]
 fn a_worker_without_client_says_how_to_give_it_one() {
     let builder = Worker::builder().registry(registry(&["needs_store"]));
-    check(
-        builder,
-        "the worker has no client; give it one with .client(Client::connect(\"sqlite:jobs.db\").await?)",
-    );
+    check(builder, "the worker has no client; give it one with .client(Client::connect(\"sqlite:jobs.db\").await?)");
 }
 
 #[tokio::test]

@@ -1,23 +1,19 @@
 //! The place where a case runs: its processes, the messages that they send, and waits with a bound.
 
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::task::Poll;
 use std::time::Duration;
 
 use chrono::SubsecRound;
 
+use crate::broker::contract::fixture::{Fixture, Need, Process};
+use crate::broker::contract::message::{envelope, mail, publish};
 use crate::broker::contract::reader::Reader;
-use crate::broker::contract::{Fixture, LIVENESS, Need, Process};
-use crate::broker::{Broker, Outgoing, Stored};
-use crate::clock::{Clock, Timestamp, later};
+use crate::broker::contract::wait::eventually;
+use crate::broker::{Outgoing, Stored};
+use crate::clock::{Timestamp, later};
 use crate::envelope::Envelope;
 use crate::error::Result;
-use crate::name::{JobId, Kind, QueueName};
+use crate::name::QueueName;
 use crate::topology::Topology;
-
-/// The pause between two looks at a condition that cannot be awaited.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The fixture of one case, and what it can do.
 pub(super) struct Bench {
@@ -133,62 +129,4 @@ pub(super) async fn its_capabilities_are_those_that_the_fixture_tells(bench: Ben
     }
     assert!(!capabilities.name.is_empty(), "a broker has a name");
     assert!(capabilities.delay_min <= bench.delay(), "the fixture's delay is one that the broker keeps");
-}
-
-/// The queue of most cases.
-pub(super) fn mail() -> QueueName {
-    queue("mail")
-}
-
-pub(super) fn queue(name: &str) -> QueueName {
-    QueueName::parse(name).expect("a valid queue name")
-}
-
-pub(super) fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-pub(super) fn envelope(broker: &dyn Broker, payload: &str) -> Envelope {
-    let now = broker.clock().now().trunc_subsecs(3);
-    let kind = Kind::parse("greet").expect("a valid kind");
-    Envelope::new(JobId::new(now), kind, payload.as_bytes().to_vec(), now)
-}
-
-pub(super) async fn publish(broker: &dyn Broker, message: Outgoing) -> Result<Stored> {
-    let mut answers = eventually("publish", broker.publish(vec![message])).await;
-    assert_eq!(answers.len(), 1, "one answer for one message");
-    answers.remove(0)
-}
-
-/// Returns the bound of a wait for something that must happen.
-pub(super) fn liveness() -> Duration {
-    if std::env::var_os("CI").is_some() { LIVENESS * 4 } else { LIVENESS }
-}
-
-/// Waits for a future that must end.
-pub(super) async fn eventually<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let limit = liveness();
-    match Clock::system().timeout(limit, future).await {
-        Some(output) => output,
-        None => panic!("{what}: nothing happened within {limit:?}"),
-    }
-}
-
-/// Waits until looking finds something.
-pub(super) async fn eventually_some<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    eventually(what, async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            Clock::system().sleep(LOOK_EVERY).await;
-        }
-    })
-    .await
-}
-
-/// Polls a future once, so that it has begun to wait; fails when it did not have to.
-pub(super) async fn begin_to_wait<F: Future + Unpin>(what: &str, future: &mut F) {
-    let is_ready = std::future::poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_ready())).await;
-    assert!(!is_ready, "{what}: ended before there was a reason");
 }

@@ -1,6 +1,19 @@
 //! The list of the suite's cases, and the macro that makes a test of each.
 
-use crate::broker::contract::{Case, Need};
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Need;
+
+/// One case of the suite.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// The fact that it checks.
+    pub name: &'static str,
+    pub(super) needs: &'static [Need],
+    pub(super) run: fn(Bench) -> Pin<Box<dyn Future<Output = ()>>>,
+}
 
 /// Hands the list to a macro: `module::name` for each case, and what it needs.
 #[doc(hidden)]
@@ -137,6 +150,8 @@ macro_rules! __contract_list {
             close::the_consumers_of_a_closed_broker_end [];
             close::a_closed_broker_gives_back_what_was_not_settled [];
             close::the_others_go_on_when_one_closes [];
+
+            storm::a_storm_loses_nothing_and_finishes_nothing_twice [ManualClock];
         }
     };
 }

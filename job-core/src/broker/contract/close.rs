@@ -1,7 +1,9 @@
 //! Cases of the end: a closed broker refuses everything, keeps nothing, and leaves the others alone.
 
-use crate::broker::contract::bench::{Bench, begin_to_wait, eventually, mail};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::message::mail;
 use crate::broker::contract::reader::settle;
+use crate::broker::contract::wait::{begin_to_wait, eventually};
 use crate::broker::{Entry, Outcome, Outgoing, Window};
 use crate::error::Result;
 use crate::topology::Topology;

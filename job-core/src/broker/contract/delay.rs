@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::broker::contract::bench::{Bench, eventually, mail, map, queue};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::message::{mail, map, queue};
 use crate::broker::contract::reader::{done, settle};
+use crate::broker::contract::wait::eventually;
 use crate::broker::{Outcome, Outgoing};
 use crate::clock::later;
 use crate::envelope::Envelope;

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
-use crate::broker::contract::bench::{Bench, eventually, mail, map, queue};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::message::{mail, map, queue};
 use crate::broker::contract::reader::done;
+use crate::broker::contract::wait::eventually;
 use crate::broker::{Outgoing, Window};
 use crate::clock::Timestamp;
 use crate::envelope::{Content, Death, DeathReason, Details, Envelope, Failure};

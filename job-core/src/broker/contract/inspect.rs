@@ -1,8 +1,10 @@
 //! Cases of the operator's view: it counts, shows and takes what is there, and disturbs nothing.
 
-use crate::broker::contract::Process;
-use crate::broker::contract::bench::{Bench, eventually, mail, queue};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Process;
+use crate::broker::contract::message::{mail, queue};
 use crate::broker::contract::reader::{done, settle};
+use crate::broker::contract::wait::eventually;
 use crate::broker::{Delivery, Found, Inspect, JobState, Outcome, Page, QueueStats, Which};
 use crate::envelope::{DeathReason, Envelope};
 use crate::name::{JobId, QueueName};

@@ -1,7 +1,9 @@
 //! Cases of leadership: one leader per role, and each tick of a schedule at most once.
 
-use crate::broker::contract::Process;
-use crate::broker::contract::bench::{Bench, begin_to_wait, eventually, eventually_some, mail};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Process;
+use crate::broker::contract::message::mail;
+use crate::broker::contract::wait::{begin_to_wait, eventually, eventually_some};
 use crate::broker::{Fire, Leadership, Outgoing};
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;

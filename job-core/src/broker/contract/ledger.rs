@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::broker::contract::Process;
-use crate::broker::contract::bench::{Bench, begin_to_wait, eventually, eventually_some};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Process;
+use crate::broker::contract::wait::{begin_to_wait, eventually, eventually_some};
 use crate::broker::{Entry, Ledger};
 
 fn entry(key: &str, version: u64, value: Value) -> Entry {

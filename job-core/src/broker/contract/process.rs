@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use crate::broker::contract::bench::{Bench, eventually, eventually_some, mail};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::{Need, Process};
+use crate::broker::contract::message::mail;
 use crate::broker::contract::reader::{Reader, done, settle};
-use crate::broker::contract::{Need, Process};
+use crate::broker::contract::wait::{eventually, eventually_some};
 use crate::broker::{Delivery, Outcome, Outgoing};
 use crate::clock::later;
 use crate::envelope::Envelope;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::broker::contract::bench::{envelope, eventually, publish};
+use crate::broker::contract::message::{envelope, publish};
+use crate::broker::contract::wait::eventually;
 use crate::broker::{Broker, Consumer, Delivery, Outcome, Outgoing, Window};
 use crate::envelope::Envelope;
 use crate::name::QueueName;

@@ -1,6 +1,7 @@
 //! Cases of events: each bound queue gets one copy, and nobody else does.
 
-use crate::broker::contract::bench::{Bench, map, queue};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::message::{map, queue};
 use crate::broker::contract::reader::{done, settle};
 use crate::broker::{Outcome, Outgoing};
 use crate::envelope::Envelope;

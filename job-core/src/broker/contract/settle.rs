@@ -1,8 +1,10 @@
 //! Cases of settling: each outcome does what it says, once, and only for the one who has the delivery.
 
-use crate::broker::contract::Need;
-use crate::broker::contract::bench::{Bench, eventually, mail, queue};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Need;
+use crate::broker::contract::message::{mail, queue};
 use crate::broker::contract::reader::{done, settle};
+use crate::broker::contract::wait::eventually;
 use crate::broker::{Outcome, Outgoing};
 use crate::envelope::{DeathReason, Envelope};
 use crate::topology::{Pattern, ROUTING_KEY_BYTES_MAX, Target, Topology};

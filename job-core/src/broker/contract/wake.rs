@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::broker::contract::Need;
-use crate::broker::contract::bench::{Bench, begin_to_wait, eventually, mail};
+use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Need;
+use crate::broker::contract::message::mail;
 use crate::broker::contract::reader::{Reader, done, settle};
+use crate::broker::contract::wait::{begin_to_wait, eventually, poll_at_most};
 use crate::broker::{Delivery, Outcome};
 use crate::clock::{Clock, later};
 use crate::envelope::Envelope;
@@ -160,8 +162,12 @@ pub(super) async fn cancelling_next_many_loses_nothing(bench: Bench) {
     let mut seen = HashSet::new();
     let read = async {
         while seen.len() < COUNT {
-            let limit = Duration::from_micros(fastrand::u64(0..500));
-            let next = Clock::system().timeout(limit, reader.consumer.next_many(3)).await;
+            // Given up after the first polls, at any point where it waits; or else after a while.
+            let polls = fastrand::u32(1..=3);
+            let limit = Duration::from_millis(fastrand::u64(1..=5));
+            let next = reader.consumer.next_many(3);
+            let next = Clock::system().timeout(limit, poll_at_most(polls, next)).await.flatten();
+            tokio::task::yield_now().await;
             for delivery in next.transpose().expect("an open consumer delivers").unwrap_or_default() {
                 assert!(seen.insert(delivery.envelope.id.clone()), "{delivery:?} came twice");
                 done(delivery).await;

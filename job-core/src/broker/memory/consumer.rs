@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::name::QueueName;
 
-use super::state::{Claimed, ProcessId, Token};
-use super::store::{Store, changed};
+use crate::broker::memory::state::{Claimed, ProcessId, Token};
+use crate::broker::memory::store::{Store, changed};
 
 /// Takes from one queue. It claims ahead only the one message that makes it ready.
 pub(super) struct MemoryConsumer {

@@ -8,10 +8,10 @@ use crate::envelope::Envelope;
 use crate::error::Result;
 use crate::name::{JobId, QueueName};
 
-use super::MemoryBroker;
-use super::consumer::delivery;
-use super::queue::{Message, Queue};
-use super::state::State;
+use crate::broker::memory::MemoryBroker;
+use crate::broker::memory::consumer::delivery;
+use crate::broker::memory::queue::{Message, Queue};
+use crate::broker::memory::state::State;
 
 impl Inspect for MemoryBroker {
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>> {

@@ -7,8 +7,8 @@ use crate::broker::{BoxFuture, Fire, Leadership, Outgoing};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
-use super::state::Token;
-use super::store::{Store, changed};
+use crate::broker::memory::state::Token;
+use crate::broker::memory::store::{Store, changed};
 
 /// One process's leadership of a role.
 pub(super) struct MemoryLeadership {

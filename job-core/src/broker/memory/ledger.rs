@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::broker::{BoxFuture, Entry, Ledger};
 use crate::error::Result;
 
-use super::state::ProcessId;
-use super::store::{Store, changed};
+use crate::broker::memory::state::ProcessId;
+use crate::broker::memory::store::{Store, changed};
 
 /// One reader of the log; it remembers how far it has read.
 pub(super) struct MemoryLedger {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::name::QueueName;
 use crate::topology::{Binding, Topology};
 
-use super::queue::{Message, Queue};
+use crate::broker::memory::queue::{Message, Queue};
 
 /// Numbers the processes that share a store.
 pub(super) type ProcessId = u64;

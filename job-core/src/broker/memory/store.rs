@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 
-use super::state::{ProcessId, State};
+use crate::broker::memory::state::{ProcessId, State};
 
 /// What the processes of a store share.
 pub(super) struct Store {

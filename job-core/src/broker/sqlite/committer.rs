@@ -1,37 +1,44 @@
 //! Commits operations in groups: all of a group become durable with one flush, and one that fails fails alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::broker::sqlite::connection::{self, retry_busy};
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::lock::{Identity, identity_of};
 use crate::broker::sqlite::op::{Manner, Op};
-use crate::broker::sqlite::options::SqliteOptions;
 use crate::broker::sqlite::session::{Effects, Session};
+
+/// How long work that can be tried again waits for another process's lock.
+const HURRY_MAX: Duration = Duration::from_millis(100);
 
 /// The session and its transactions.
 pub(super) struct Committer {
     pub(super) session: Session,
     site: Arc<Site>,
-    options: SqliteOptions,
+    pages_max: Option<u32>,
     identity: Option<Identity>,
     is_full: bool,
+    is_bounded: bool,
     must_reopen: bool,
     damage: Option<Fault>,
+    busy_timeout: Duration,
     /// Operations that wait until the file can be written again; as many as there are consumers and runs.
     parked: Vec<Box<dyn Op>>,
     committed: Effects,
 }
 
 impl Committer {
-    pub(super) fn new(session: Session, site: Arc<Site>, options: SqliteOptions) -> Self {
+    pub(super) fn new(session: Session, site: Arc<Site>, pages_max: Option<u32>) -> Self {
         let identity = identity_of(&site.path);
         Self {
             session,
+            busy_timeout: site.busy_timeout,
             site,
-            options,
+            pages_max,
             identity,
             is_full: true,
+            is_bounded: false,
             must_reopen: false,
             damage: None,
             parked: Vec::new(),
@@ -45,6 +52,11 @@ impl Committer {
             return;
         }
         let is_full = ops.iter().any(|op| op.manner().is_full());
+        // Only what adds jobs is bounded: what takes them away needs some space too.
+        let is_bounded = ops.iter().any(|op| op.manner() == Manner::Publish);
+        if let Err(fault) = self.set_bound(is_bounded) {
+            return ops.into_iter().for_each(|op| self.fail(op, &fault));
+        }
         let outcome = self.transact(is_full, |session| ops.iter_mut().try_for_each(|op| op.apply(session)));
         match outcome {
             Ok(()) => ops.into_iter().for_each(|op| op.answer(Ok(()))),
@@ -60,6 +72,13 @@ impl Committer {
     pub(super) fn run_parked(&mut self) {
         let parked = std::mem::take(&mut self.parked);
         self.run(parked);
+    }
+
+    /// Does work that can be tried again later: it must not let those wait who only wait once.
+    pub(super) fn hurry(&mut self, work: impl FnOnce(&mut Self)) {
+        self.busy_timeout = HURRY_MAX.min(self.site.busy_timeout);
+        work(self);
+        self.busy_timeout = self.site.busy_timeout;
     }
 
     /// Fails what could not be written, as there will be no other attempt.
@@ -99,7 +118,7 @@ impl Committer {
         self.check_file()?;
         self.set_synchronous(is_full)?;
         let conn = &self.session.conn;
-        retry_busy(self.site.busy_timeout, || Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?))?;
+        retry_busy(self.busy_timeout, || Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?))?;
         let value = work(&mut self.session)?;
         let commit = || self.session.conn.prepare_cached("COMMIT")?.execute([]);
         commit().map_err(|error| Fault::from(error).at_commit())?;
@@ -115,8 +134,9 @@ impl Committer {
             return Err(Fault::new(FaultKind::Gone, ""));
         }
         if self.must_reopen {
-            self.session.conn = connection::open(&self.site, &self.options)?;
+            self.session.conn = connection::open(&self.site)?;
             self.is_full = true;
+            self.is_bounded = false;
             self.must_reopen = false;
         }
         Ok(())
@@ -128,6 +148,16 @@ impl Committer {
             let level = if is_full { "FULL" } else { "NORMAL" };
             self.session.conn.execute_batch(&format!("PRAGMA synchronous = {level}"))?;
             self.is_full = is_full;
+        }
+        Ok(())
+    }
+
+    /// Sets how large the database may become.
+    fn set_bound(&mut self, is_bounded: bool) -> Result<(), Fault> {
+        if let Some(pages) = self.pages_max.filter(|_| self.is_bounded != is_bounded) {
+            let pages = if is_bounded { pages } else { u32::MAX - 1 };
+            self.session.conn.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
+            self.is_bounded = is_bounded;
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
-use crate::broker::sqlite::options::SqliteOptions;
 use crate::broker::sqlite::schema::{self, Found};
 
 /// The oldest SQLite that is trusted: before it, resetting a WAL could corrupt the database.
@@ -27,7 +26,7 @@ const CHECK_BYTES_MAX: i64 = 16 * 1024 * 1024;
 const WAL_BYTES_KEPT: u64 = 4 * 1024 * 1024;
 
 /// Opens the database for reading and writing, and makes it when there is none.
-pub(super) fn open(site: &Site, options: &SqliteOptions) -> Result<Connection, Fault> {
+pub(super) fn open(site: &Site) -> Result<Connection, Fault> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         let detail = format!("SQLite {} is older than 3.51.3 and can corrupt a WAL", rusqlite::version());
         return Err(Fault::new(FaultKind::Statement, detail));
@@ -35,7 +34,7 @@ pub(super) fn open(site: &Site, options: &SqliteOptions) -> Result<Connection, F
     check_directory(&site.path)?;
     retry_busy(site.busy_timeout, || {
         let conn = open_once(&site.path)?;
-        prepare(&conn, options)?;
+        prepare(&conn)?;
         Ok(conn)
     })
 }
@@ -62,7 +61,7 @@ pub(super) fn retry_busy<T>(limit: Duration, mut attempt: impl FnMut() -> Result
 }
 
 /// Blocks this thread for a while.
-pub(super) fn pause(duration: Duration) {
+fn pause(duration: Duration) {
     let _ = never::<()>().recv_timeout(duration);
 }
 
@@ -98,7 +97,7 @@ fn open_once(path: &Path) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
-fn prepare(conn: &Connection, options: &SqliteOptions) -> Result<(), Fault> {
+fn prepare(conn: &Connection) -> Result<(), Fault> {
     let found = schema::examine(conn)?;
     if found == Found::Fresh {
         // Only possible before the first table.
@@ -107,9 +106,6 @@ fn prepare(conn: &Connection, options: &SqliteOptions) -> Result<(), Fault> {
     conn.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = {WAL_BYTES_KEPT};"
     ))?;
-    if let Some(pages) = options.pages_max {
-        conn.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
-    }
     match found {
         Found::Fresh => schema::create(conn),
         Found::Ours => check_content(conn),

@@ -19,7 +19,7 @@ use crate::broker::sqlite::op::{Manner, Message, Port};
 use crate::broker::sqlite::options::SqliteOptions;
 use crate::broker::sqlite::owner::{self, Owner};
 use crate::broker::sqlite::session::{Effects, Session};
-use crate::broker::sqlite::shared::Shared;
+use crate::broker::sqlite::shared::{Handle, Shared};
 use crate::broker::sqlite::writer::Writer;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -42,13 +42,15 @@ pub(super) struct Engine {
 impl Engine {
     /// Opens a file, or joins those who have it open in this process.
     pub(super) async fn open(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<Self>> {
+        // Whole, so that it stays the same file when the process changes its directory.
+        let path = &canonical(path);
         if !options.is_shared {
             return Self::begin(path, options, clock).await;
         }
         let mut open = OPEN.lock().await;
         let open = open.get_or_insert_default();
         open.retain(|_, engine| engine.strong_count() > 0);
-        let known = open.get(&canonical(path)).and_then(Weak::upgrade);
+        let known = open.get(path).and_then(Weak::upgrade);
         if let Some(engine) = known.filter(|engine| engine.join()) {
             return Ok(engine);
         }
@@ -59,7 +61,8 @@ impl Engine {
     }
 
     /// Gives up one handle; the last one ends the thread.
-    pub(super) async fn leave(&self) {
+    pub(super) async fn leave(&self, handle: Handle) {
+        self.shared.leave(handle);
         if self.handles.fetch_sub(1, Ordering::AcqRel) > 1 {
             // What this handle had begun is done when a later operation is.
             let _ = self.port.call(Manner::Publish, |_| Ok(())).await;
@@ -74,7 +77,8 @@ impl Engine {
     }
 
     /// Gives up one handle without waiting.
-    pub(super) fn abandon(&self) {
+    pub(super) fn abandon(&self, handle: Handle) {
+        self.shared.leave(handle);
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.port.send(Message::Stop(oneshot::channel().0));
         }
@@ -111,7 +115,8 @@ impl Engine {
             .name("job-sqlite".into())
             .spawn(move || start.run(opened))
             .map_err(|error| site.closed().caused_by(error))?;
-        is_open.await.map_err(|_| site.closed())?.map_err(|fault| site.error(&fault))?;
+        let begun = is_open.await.map_err(|_| site.closed())?.map_err(|fault| site.error(&fault))?;
+        begun.keep();
         Ok(Arc::new(Self {
             port,
             shared,
@@ -133,23 +138,52 @@ struct Start {
     shared: Arc<Shared>,
 }
 
+/// Stops a thread that has begun, unless somebody keeps it: whoever waited for it may be gone.
+struct Begun(Option<Port>);
+
+impl Begun {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(port) = &self.0 {
+            port.send(Message::Stop(oneshot::channel().0));
+        }
+    }
+}
+
+/// Ends the waits of others when the thread ends, by a panic too.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Start {
-    fn run(self, opened: oneshot::Sender<Result<(), Fault>>) {
+    fn run(self, opened: oneshot::Sender<Result<Begun, Fault>>) {
+        let begun = Begun(Some(self.port.clone()));
+        let end = End(Arc::clone(&self.shared));
         match self.open() {
             Ok(writer) => {
-                // Whoever stopped waiting has dropped the handle; the thread then ends for want of senders.
-                let _ = opened.send(Ok(()));
+                // What nobody receives is dropped, and stops the thread.
+                let _ = opened.send(Ok(begun));
                 writer.run();
             }
             Err(fault) => {
                 let _ = opened.send(Err(fault));
             }
         }
+        drop(end);
     }
 
     fn open(self) -> Result<Writer, Fault> {
         let site = Arc::clone(&self.port.site);
-        let conn = connection::open(&site, &self.options)?;
+        let conn = connection::open(&site)?;
         // Only beside a database that is ours.
         let owner = Owner::create(&locks(&site))?;
         let session = Session {
@@ -160,17 +194,24 @@ impl Start {
             claim: 0,
             effects: Effects::default(),
         };
-        let mut committer = Committer::new(session, Arc::clone(&site), self.options);
+        let mut committer = Committer::new(session, Arc::clone(&site), self.options.pages_max);
         committer.transact(true, owner::register)?;
         let keeper = Keeper::new(Arc::clone(&site), locks(&site), owner);
         Ok(Writer { committer, keeper, messages: self.messages, port: self.port, shared: self.shared })
     }
 }
 
+/// Returns the directory of the lock files of a database that exists: the same by whatever link it was opened, or the
+/// owners of one would seem dead to those of another.
 fn locks(site: &Site) -> PathBuf {
-    beside(&site.path, ".locks")
+    beside(&canonical(&site.path), ".locks")
 }
 
 fn canonical(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+    let of_parent = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize()
+        .ok()
+        .or_else(of_parent)
+        .or_else(|| std::path::absolute(path).ok())
+        .unwrap_or_else(|| path.into())
 }

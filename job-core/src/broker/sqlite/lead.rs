@@ -108,3 +108,14 @@ fn file_name(role: &str) -> String {
     };
     role.bytes().map(plain).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_roles_have_different_files() {
+        assert_eq!(file_name("scheduler"), "scheduler");
+        assert_eq!(file_name("../a b%"), "%2e%2e%2fa%20b%25");
+    }
+}

@@ -10,8 +10,8 @@ pub struct SqliteOptions {
     /// Brokers of this process that are opened on the same file share one connection, with the options and the clock of
     /// the first. Defaults to true.
     pub is_shared: bool,
-    /// Largest size of the database in pages of 4 KiB, beyond which publishing fails as on a full disk; `None` is
-    /// SQLite's own limit, about 4 billion. Defaults to `None`.
+    /// Size of the database in pages of 4 KiB beyond which publishing is rejected as on a full disk, while stored jobs
+    /// still run; `None` is as much as the disk has. Defaults to `None`.
     pub pages_max: Option<u32>,
 }
 

@@ -106,9 +106,10 @@ pub(super) fn micros_up(at: Timestamp) -> i64 {
     micros(at) + i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1000))
 }
 
-/// Returns the instant of a stored number.
+/// Returns the instant of a stored number, and the nearest one where there is none.
 pub(super) fn instant(micros: i64) -> Timestamp {
-    Timestamp::from_timestamp_micros(micros).unwrap_or(Timestamp::MIN_UTC)
+    let nearest = if micros < 0 { Timestamp::MIN_UTC } else { Timestamp::MAX_UTC };
+    Timestamp::from_timestamp_micros(micros).unwrap_or(nearest)
 }
 
 /// Returns the state of a waiting job that is due at `due`.
@@ -139,5 +140,46 @@ impl Defects {
 
     fn note<T, E: std::fmt::Display>(&mut self, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(error.to_string())).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn instants_are_cut_to_the_microsecond_and_due_ones_rounded_up() {
+        let fine = at("2026-01-01T00:00:00.123456789Z");
+        assert_eq!(instant(micros(fine)), at("2026-01-01T00:00:00.123456Z"));
+        assert_eq!(instant(micros_up(fine)), at("2026-01-01T00:00:00.123457Z"));
+        let whole = at("2026-01-01T00:00:00.123456Z");
+        assert_eq!(instant(micros_up(whole)), whole);
+        assert_eq!(instant(micros_up(Timestamp::MAX_UTC)).timestamp(), Timestamp::MAX_UTC.timestamp());
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_a_row_is_said_and_the_rest_kept() {
+        let row = Row {
+            seq: 1,
+            due: 0,
+            redeliveries: 0,
+            id: Value::Text("order 17".into()),
+            kind: Some("send mail".into()),
+            content: 1,
+            enqueued_at: 0,
+            not_before: None,
+            attempt: 3,
+            sequence: 0,
+            details: Some("{".into()),
+            payload: b"hello".to_vec(),
+        };
+        let (envelope, defect) = row.decode();
+        assert_eq!((envelope.id.to_string().as_str(), envelope.attempt), ("order 17", 3));
+        assert_eq!((envelope.kind, envelope.content, envelope.payload), (None, Content::Text, b"hello".to_vec()));
+        assert!(defect.unwrap().contains("send mail"));
     }
 }

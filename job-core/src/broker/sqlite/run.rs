@@ -89,3 +89,39 @@ impl Drop for Run {
         self.all.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_millis(101);
+
+    fn begun(count: usize) -> (Runs, Vec<Run>, Arc<AtomicUsize>, Instant) {
+        let (mut runs, all, now) = (Runs::default(), Arc::default(), Instant::now());
+        let begun = runs.begin(count, now, &all);
+        (runs, begun, all, now)
+    }
+
+    #[test]
+    fn a_run_is_long_while_it_runs_and_once_after_it_ended() {
+        let (mut runs, mut begun, _, now) = begun(2);
+        assert!(!runs.is_long(now));
+        assert!(runs.is_long(now + LONG));
+        begun.pop().unwrap().end(now + LONG);
+        begun.pop().unwrap().end(now);
+        assert!(runs.is_long(now + LONG));
+        assert!(!runs.is_long(now + LONG));
+    }
+
+    #[test]
+    fn one_long_run_leaves_no_trail_of_short_ones() {
+        let (mut runs, long, all, now) = begun(1);
+        for _ in 0..1000 {
+            drop(runs.begin(5, now, &all));
+        }
+        assert!(runs.batches.len() <= 4, "{}", runs.batches.len());
+        assert_eq!((runs.count(), all.load(Ordering::Relaxed)), (1, 1));
+        drop(long);
+        assert_eq!((runs.count(), all.load(Ordering::Relaxed)), (0, 0));
+    }
+}

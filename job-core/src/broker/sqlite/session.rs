@@ -1,5 +1,7 @@
 //! What an operation works with inside its transaction, and what its commit makes visible.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Connection;
 
 use crate::broker::sqlite::catalog::Catalog;
@@ -22,7 +24,7 @@ pub(super) struct Session {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     /// Queues that may have something to deliver, now or later.
-    pub(super) queues: Vec<i64>,
+    pub(super) queues: BTreeSet<i64>,
     /// The ledger has a new entry.
     pub(super) has_ledger_entry: bool,
 }
@@ -30,10 +32,7 @@ pub(super) struct Effects {
 impl Effects {
     /// Notes that a queue got a job.
     pub(super) fn wake(&mut self, queue: i64) {
-        // Most groups touch one queue, over and over.
-        if self.queues.last() != Some(&queue) {
-            self.queues.push(queue);
-        }
+        self.queues.insert(queue);
     }
 
     /// Adds what another transaction made visible.

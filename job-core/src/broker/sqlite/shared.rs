@@ -1,6 +1,6 @@
 //! What the thread that writes shares with the rest of the process: who waits, who leads, how far the ledger is.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::watch;
@@ -11,11 +11,16 @@ use crate::broker::sqlite::lead::Lead;
 /// One per thread that writes.
 #[derive(Debug)]
 pub(super) struct Shared {
-    consumers: Mutex<Vec<Weak<Held>>>,
-    leads: Mutex<Vec<Weak<Lead>>>,
+    consumers: Mutex<Vec<(Handle, Weak<Held>)>>,
+    leads: Mutex<Vec<(Handle, Weak<Lead>)>>,
+    handles: AtomicU64,
     pulse: watch::Sender<Pulse>,
     ledger_waiters: AtomicUsize,
 }
+
+/// One of the brokers that share a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Handle(u64);
 
 /// What those who wait for the ledger see.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,25 +36,37 @@ impl Shared {
         Arc::new(Self {
             consumers: Mutex::default(),
             leads: Mutex::default(),
+            handles: AtomicU64::new(0),
             pulse: watch::Sender::new(Pulse::default()),
             ledger_waiters: AtomicUsize::new(0),
         })
     }
 
-    pub(super) fn add_consumer(&self, held: &Arc<Held>) {
-        add(&self.consumers, held);
+    /// Returns a handle that no other broker has.
+    pub(super) fn handle(&self) -> Handle {
+        Handle(self.handles.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn add_lead(&self, lead: &Arc<Lead>) {
-        add(&self.leads, lead);
+    pub(super) fn add_consumer(&self, handle: Handle, held: &Arc<Held>) {
+        add(&self.consumers, handle, held);
+    }
+
+    pub(super) fn add_lead(&self, handle: Handle, lead: &Arc<Lead>) {
+        add(&self.leads, handle, lead);
     }
 
     pub(super) fn consumers(&self) -> Vec<Arc<Held>> {
-        living(&self.consumers)
+        living(&self.consumers, |_| true)
     }
 
     pub(super) fn leads(&self) -> Vec<Arc<Lead>> {
-        living(&self.leads)
+        living(&self.leads, |_| true)
+    }
+
+    /// Ends the consumers and leaderships of one handle.
+    pub(super) fn leave(&self, handle: Handle) {
+        living(&self.leads, |owner| owner == handle).iter().for_each(|lead| lead.lose());
+        living(&self.consumers, |owner| owner == handle).iter().for_each(|held| held.close());
     }
 
     /// Tells how far the ledger is.
@@ -61,6 +78,7 @@ impl Shared {
     pub(super) fn end(&self) {
         self.pulse.send_modify(|pulse| pulse.is_ended = true);
         self.leads().iter().for_each(|lead| lead.lose());
+        self.consumers().iter().for_each(|held| held.close());
     }
 
     pub(super) fn is_ledger_awaited(&self) -> bool {
@@ -86,12 +104,13 @@ impl Drop for LedgerWatch<'_> {
     }
 }
 
-fn add<T>(list: &Mutex<Vec<Weak<T>>>, item: &Arc<T>) {
+fn add<T>(list: &Mutex<Vec<(Handle, Weak<T>)>>, handle: Handle, item: &Arc<T>) {
     let mut list = list.lock().expect("no code panics while it holds the list");
-    list.retain(|weak| weak.strong_count() > 0);
-    list.push(Arc::downgrade(item));
+    list.retain(|(_, weak)| weak.strong_count() > 0);
+    list.push((handle, Arc::downgrade(item)));
 }
 
-fn living<T>(list: &Mutex<Vec<Weak<T>>>) -> Vec<Arc<T>> {
-    list.lock().expect("no code panics while it holds the list").iter().filter_map(Weak::upgrade).collect()
+fn living<T>(list: &Mutex<Vec<(Handle, Weak<T>)>>, is_meant: impl Fn(Handle) -> bool) -> Vec<Arc<T>> {
+    let list = list.lock().expect("no code panics while it holds the list");
+    list.iter().filter(|(handle, _)| is_meant(*handle)).filter_map(|(_, weak)| weak.upgrade()).collect()
 }

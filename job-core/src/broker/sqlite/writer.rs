@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, after, tick};
+use crossbeam_channel::{Receiver, RecvTimeoutError, after, never, tick};
 use tokio::sync::oneshot;
 
 use crate::broker::sqlite::committer::Committer;
@@ -48,11 +48,13 @@ impl Writer {
             match end {
                 None => {}
                 Some(End::Stop(reply)) => return self.stop(reply),
-                Some(End::Kill) => return self.shared.end(),
+                Some(End::Kill) => return,
             }
             if beat.try_recv().is_ok() {
-                self.committer.run_parked();
-                self.keeper.beat(&mut self.committer, &self.shared);
+                self.committer.hurry(|committer| {
+                    committer.run_parked();
+                    self.keeper.beat(committer, &self.shared);
+                });
             }
             waker.look(&mut self.committer);
         }
@@ -60,14 +62,14 @@ impl Writer {
 
     /// Waits for operations and returns when a group is complete, or it is time to look around.
     fn gather(&mut self, group: &mut Vec<Box<dyn Op>>, waker: &mut Waker) -> Option<End> {
-        let mut message = match self.messages.recv_timeout(waker.patience(&self.committer, BEAT)) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout) => return None,
+        let mut next = match self.messages.recv_timeout(waker.patience(&self.committer, BEAT)) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Some(End::Stop(None)),
         };
         let mut is_lazy = true;
-        let mut patience = None;
-        loop {
+        let mut company = never();
+        while let Some(message) = next {
             match message {
                 Message::Op(op) => {
                     is_lazy &= op.manner() == Manner::Lazy;
@@ -80,30 +82,33 @@ impl Writer {
             if group.len() >= GROUP_MAX {
                 return None;
             }
-            message = match self.messages.try_recv() {
-                Ok(message) => message,
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if group.is_empty() || !is_lazy || self.is_quiet() => return None,
-                Err(TryRecvError::Empty) => {
-                    let patience = patience.get_or_insert_with(|| after(LAZY_MAX));
-                    crossbeam_channel::select! {
-                        recv(self.messages) -> message => message.ok()?,
-                        recv(patience) -> _ => return None,
-                    }
-                }
-            };
+            if group.len() == 1 && is_lazy {
+                company = after(LAZY_MAX);
+            }
+            next = self.messages.try_recv().ok();
+            if next.is_none() && is_lazy && !group.is_empty() {
+                next = self.await_company(&company);
+            }
         }
+        None
     }
 
-    /// True when nothing runs whose completion could join the group.
-    fn is_quiet(&self) -> bool {
-        self.port.running().load(Ordering::Relaxed) == 0
+    /// Waits for what could join a group that has time, until it has none; not at all when nothing runs that could end.
+    fn await_company(&self, company: &Receiver<Instant>) -> Option<Message> {
+        if self.port.running().load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        crossbeam_channel::select! {
+            recv(self.messages) -> message => message.ok(),
+            recv(company) -> _ => None,
+        }
     }
 
     /// Finishes what is under way, gives back what is left, and closes the file.
     fn stop(mut self, reply: Option<oneshot::Sender<()>>) {
         self.shared.consumers().iter().for_each(|held| held.close());
-        // What the consumers gave back, and whatever was handed over before.
+        // What the consumers gave back, and whatever was handed over before. It ends: a closed handle publishes nothing
+        // more, and there are no more settlements than runs.
         loop {
             let ops: Vec<_> = self.messages.try_iter().filter_map(operation).take(GROUP_MAX).collect();
             if ops.is_empty() {
