@@ -22,7 +22,7 @@ pub mod shutdown;
 mod slots;
 
 pub mod middleware;
-mod signals;
+pub mod signals;
 pub mod verdict;
 
 mod roster;
