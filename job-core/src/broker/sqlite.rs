@@ -11,6 +11,7 @@ mod connection;
 mod consumer;
 mod engine;
 mod fault;
+mod group;
 mod held;
 mod inspect;
 mod keeper;
