@@ -320,7 +320,10 @@ async fn observers_are_told_of_what_was_stored_and_of_nothing_else() {
 #[tokio::test]
 async fn urls_name_their_broker_or_say_which_there_are() {
     for (url, expected) in [
-        ("jobs.db", "broker URL \"jobs.db\" has no scheme; use \"sqlite:jobs.db\" for a file, or \"memory:\" for a test"),
+        (
+            "jobs.db",
+            "broker URL \"jobs.db\" has no scheme; use \"sqlite:jobs.db\" for a file, or \"memory:\" for a test",
+        ),
         ("sqlite:", "broker URL \"sqlite:\" names no file; write \"sqlite:jobs.db\""),
         ("amqp://u:p@h", "this version has no RabbitMQ broker yet; use \"sqlite:jobs.db\""),
     ] {

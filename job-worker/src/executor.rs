@@ -29,8 +29,8 @@ use crate::verdict::{self, Ending, Policy, Verdict};
 
 mod attempt;
 mod guard;
-pub(crate) mod suspect;
 pub(crate) mod stall;
+pub(crate) mod suspect;
 
 pub(crate) use guard::Limits;
 

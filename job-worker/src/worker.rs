@@ -225,9 +225,9 @@ impl Worker {
     }
 
     fn topology(&self) -> Topology {
-        self.queues.iter().fold(Topology::default(), |topology, queue| {
-            topology.queue(queue.name.clone()).queue(queue.name.suspect())
-        })
+        self.queues
+            .iter()
+            .fold(Topology::default(), |topology, queue| topology.queue(queue.name.clone()).queue(queue.name.suspect()))
     }
 
     fn broker(&self) -> &Arc<dyn Broker> {

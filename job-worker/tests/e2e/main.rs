@@ -3,6 +3,7 @@
 mod history;
 mod kill;
 mod mistakes;
+mod poison;
 mod scene;
 mod stop;
 mod troubles;

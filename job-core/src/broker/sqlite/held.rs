@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use crate::broker::Window;
 use crate::broker::sqlite::claim::{Claimed, Token, claim, release};
 use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::op::{Manner, Message, Port};
 use crate::broker::sqlite::row::Row;
 use crate::broker::sqlite::run::{Run, Runs};
-use crate::broker::Window;
 use crate::clock::Clock;
 
 /// Jobs claimed per slot before anything is known of how long they take, those that run counted.
