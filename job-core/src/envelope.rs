@@ -47,7 +47,7 @@ pub struct Envelope {
     pub not_before: Option<Timestamp>,
     /// The number of the next run, from 1.
     pub attempt: u32,
-    /// Grows with each deliberate new turn: continue, snooze, park, redrive. From 0.
+    /// Grows with each deliberate new turn after a run: continue, snooze, redrive. From 0.
     pub sequence: u32,
     /// What only few jobs have.
     pub details: Details,

@@ -89,7 +89,7 @@ impl Executor {
     /// Begins to run a delivery in a slot. Returns once it waits for something, or has gone on to a task of its own.
     pub(crate) async fn start(self: &Arc<Self>, delivery: Delivery, slot: Slot) {
         let held = self.in_flight.hold();
-        let checked = guard::check(&delivery, &self.roster, &self.limits, self.clock.now()).cloned();
+        let checked = guard::check(&delivery, &self.roster, &self.limits).cloned();
         let has_killed = delivery.redeliveries > 0;
         let job = Job::new(delivery, held);
         if self.stop.is_draining() {
@@ -125,7 +125,6 @@ impl Executor {
                 let at = later(self.clock.now(), delay);
                 let mut envelope = Envelope::clone(&job.envelope);
                 envelope.not_before = Some(at);
-                envelope.sequence = envelope.sequence.saturating_add(1);
                 self.put_aside(job, "its kind runs at its limit", Outcome::Later { at, envelope });
             }
         }
@@ -171,6 +170,10 @@ impl Executor {
 
     async fn run(self: Arc<Self>, admitted: Admitted) {
         let Admitted { job, route, slot, permit } = admitted;
+        // Here and not on arrival: it may have waited since, for its kind's limit.
+        if let Err(error) = guard::check_expiry(&job.envelope, self.clock.now()) {
+            return self.refuse(job, DeathReason::Expired, error);
+        }
         let parts = self.parts(&job, &route);
         let decoded = attempt::catch(|| (route.handler)(parts.clone()));
         let work = match decoded {

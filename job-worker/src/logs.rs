@@ -1,7 +1,8 @@
 //! Turns observations into structured log events, and writes events to stderr as text or JSON.
 //!
 //! [`LogObserver`] works with any `tracing` subscriber, [`init`] installs ours. At the default level, info, a job that
-//! goes well leaves no line: one would cost more than the rest of a small job. Payloads are never logged.
+//! goes well leaves no line: one would cost more than the rest of a small job. Payloads are not
+//! logged, but for what an error's own text quotes of them.
 
 mod format;
 

@@ -36,7 +36,7 @@ pub(crate) use health::WorkerHealth;
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 /// How long the outcomes of dropped runs, and the broker, have to be settled and closed.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -89,6 +89,7 @@ impl Worker {
         drop(monitor);
         let detail = match unfinished {
             0 => "everything that ran has ended".to_owned(),
+            1 => "1 job had not ended and will run again".to_owned(),
             n => format!("{n} jobs had not ended and will run again"),
         };
         self.tell(Phase::Stopped, &detail);
@@ -190,6 +191,7 @@ impl Worker {
         self.stop.drain();
         let detail = match self.executor.in_flight.count() {
             0 => "nothing runs".to_owned(),
+            1 => "1 job runs".to_owned(),
             n => format!("{n} jobs run"),
         };
         self.tell(Phase::Draining, &detail);

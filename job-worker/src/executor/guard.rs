@@ -1,4 +1,4 @@
-//! What is checked before a payload is decoded: metadata, size, depth, kind and expiry.
+//! What is checked before a payload is decoded: metadata, size, depth, kind, expiry, and who died of it.
 
 use std::sync::Arc;
 
@@ -31,17 +31,11 @@ pub(crate) enum Refusal {
 }
 
 /// Finds the route of a delivery, unless it must not run.
-pub(crate) fn check<'a>(
-    delivery: &Delivery,
-    roster: &'a Roster,
-    limits: &Limits,
-    now: Timestamp,
-) -> Result<&'a Arc<Route>, Refusal> {
+pub(crate) fn check<'a>(delivery: &Delivery, roster: &'a Roster, limits: &Limits) -> Result<&'a Arc<Route>, Refusal> {
     if let Some(defect) = &delivery.defect {
         return Err(Refusal::Dead(DeathReason::Undecodable, defect.clone()));
     }
     check_payload(&delivery.envelope, limits)?;
-    check_expiry(&delivery.envelope, now)?;
     let Some(kind) = &delivery.envelope.kind else {
         return Err(Refusal::Park("the message names no kind".into()));
     };
@@ -63,12 +57,11 @@ fn check_payload(envelope: &Envelope, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_expiry(envelope: &Envelope, now: Timestamp) -> Result<(), Refusal> {
+/// Checks that a job's first run starts in time. A turn, as a snooze begins one, follows a run.
+pub(super) fn check_expiry(envelope: &Envelope, now: Timestamp) -> Result<(), String> {
     let has_started = envelope.attempt > 1 || envelope.sequence > 0;
     match envelope.details.expires {
-        Some(expires) if expires < now && !has_started => {
-            Err(Refusal::Dead(DeathReason::Expired, format!("it was not started by {expires}")))
-        }
+        Some(expires) if expires < now && !has_started => Err(format!("it was not started by {expires}")),
         _ => Ok(()),
     }
 }
@@ -122,8 +115,7 @@ mod tests {
         envelope.details.expires = Some(now);
         assert_eq!(check_expiry(&envelope, now), Ok(()));
         let late = now + std::time::Duration::from_secs(1);
-        let error = "it was not started by 2026-01-01 12:00:00 UTC".to_owned();
-        assert_eq!(check_expiry(&envelope, late), Err(Refusal::Dead(DeathReason::Expired, error)));
+        assert_eq!(check_expiry(&envelope, late), Err("it was not started by 2026-01-01 12:00:00 UTC".to_owned()));
         envelope.attempt = 2;
         assert_eq!(check_expiry(&envelope, late), Ok(()));
     }

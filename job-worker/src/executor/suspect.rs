@@ -70,7 +70,7 @@ impl Executor {
     /// Runs a delivery of the lane, or prepares its run. The caller waits for the end, and has no other one meanwhile.
     pub(crate) async fn run_suspect(self: Arc<Self>, delivery: Delivery, alone: OwnedRwLockWriteGuard<()>) -> Lane {
         let held = self.in_flight.hold();
-        let checked = guard::check(&delivery, &self.roster, &self.limits, self.clock.now()).cloned();
+        let checked = guard::check(&delivery, &self.roster, &self.limits).cloned();
         let has_died = delivery.redeliveries > 0;
         let mut job = Job::new(delivery, held);
         if self.stop.is_draining() {
