@@ -15,6 +15,7 @@
 //   observation
 //   broker
 //   job
+//   chain
 //   client
 //   context
 //   perform
@@ -26,6 +27,7 @@ extern crate self as job_core;
 
 pub mod backoff;
 pub mod broker;
+pub mod chain;
 pub mod client;
 pub mod clock;
 pub mod connect;
@@ -41,6 +43,7 @@ pub mod registry;
 pub mod topology;
 pub mod trace;
 
+pub use chain::Chain;
 pub use client::{Client, EnqueueError, EnqueueManyError};
 pub use context::Context;
 pub use error::{BoxError, Error};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use job_core::broker::{BoxFuture, Delivery, Outcome, Settle};
+use job_core::broker::{BoxFuture, Delivery, Outcome, Outgoing, Settle};
 use job_core::client::Client;
 use job_core::clock::{Clock, later};
 use job_core::context::{Parts, States};
@@ -177,14 +177,26 @@ impl Executor {
         let Verdict { outcome, finished, error } = verdict;
         let Job { envelope, queue, settle, held } = job;
         let run = Run { queue: &queue, kind, id: &envelope.id, attempt: envelope.attempt };
+        let followers = match &outcome {
+            Outcome::Done { then } => then.clone(),
+            _ => Vec::new(),
+        };
         // Finished in any case: the run is over, recorded or not.
         let settled = settle.settle(outcome).await;
         if let Err(error) = &settled {
             self.observers.emit(&Observation::SettleFailed { run, error });
+        } else {
+            followers.iter().for_each(|follower| self.observe_enqueued(follower));
         }
         let outcome = if settled.is_ok() { finished } else { FinishedOutcome::Unrecorded };
         self.observers.emit(&Observation::Finished { run, outcome, duration, error: error.as_deref(), back_at });
         drop(held);
+    }
+
+    fn observe_enqueued(&self, message: &Outgoing) {
+        if let (Some(queue), Some(kind)) = (message.target.queue(), &message.envelope.kind) {
+            self.observers.emit(&Observation::Enqueued { queue, kind, id: &message.envelope.id });
+        }
     }
 
     fn parts(&self, job: &Job, route: &Route) -> Parts {

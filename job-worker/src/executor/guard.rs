@@ -36,6 +36,7 @@ pub(crate) fn check<'a>(
     }
     check_payload(&delivery.envelope, limits)?;
     check_expiry(&delivery.envelope, now)?;
+    check_chain(&delivery.envelope)?;
     let Some(kind) = &delivery.envelope.kind else {
         return Err(Refusal::Park("the message names no kind".into()));
     };
@@ -63,6 +64,14 @@ fn check_expiry(envelope: &Envelope, now: Timestamp) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// A job whose chain cannot go on is not begun: its effects would have no sequel, and its run no end but death.
+fn check_chain(envelope: &Envelope) -> Result<(), Refusal> {
+    let Some(chained) = &envelope.details.chain else {
+        return Ok(());
+    };
+    chained.check().map_err(|error| Refusal::Dead(DeathReason::Undecodable, error.to_string()))
 }
 
 /// Says whether arrays and objects nest deeper than `limit`, without decoding. Brackets within strings do not count.
