@@ -4,6 +4,8 @@
 //! **observation** is what the runtime saw. A **delivery** is one message handed to one process. An **attempt** is one
 //! numbered run. A **schedule** is recurrence, a **delay** is one-off. **Dead** is a job that will not run again unless
 //! somebody decides so.
+//!
+//! The [guides](guide) show how it is used.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
 //   error
@@ -21,6 +23,7 @@
 //   perform
 //   registry
 //   connect
+//   guide
 
 // The derive names this crate as a user's crate does, here too.
 extern crate self as job_core;
@@ -34,6 +37,7 @@ pub mod connect;
 pub mod context;
 pub mod envelope;
 pub mod error;
+pub mod guide;
 pub mod job;
 pub mod name;
 pub mod observation;

@@ -22,7 +22,7 @@ pub mod shutdown;
 mod slots;
 
 pub mod middleware;
-mod signals;
+pub mod signals;
 pub mod verdict;
 
 mod roster;
@@ -43,3 +43,8 @@ pub use cli::main;
 pub use config::{QueueConfig, WorkerConfig};
 pub use shutdown::StopHandle;
 pub use worker::{Stopped, Worker, WorkerBuilder};
+
+/// The README's programs, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

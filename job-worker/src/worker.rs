@@ -138,7 +138,6 @@ impl Worker {
             in_flight: self.executor.in_flight.clone(),
             stop: self.stop.clone(),
             clock: self.clock.clone(),
-            observers: self.observers.clone(),
         }
     }
 
@@ -165,7 +164,11 @@ impl Worker {
     /// Stops in steps, each bounded: grace, the handlers' own end, the end of all that can be dropped.
     async fn drain(&self, parts: &mut JoinSet<Result<()>>) -> usize {
         self.stop.drain();
-        self.tell(Phase::Draining, &format!("{} jobs are held", self.executor.in_flight.count()));
+        let detail = match self.executor.in_flight.count() {
+            0 => "nothing runs".to_owned(),
+            n => format!("{n} jobs run"),
+        };
+        self.tell(Phase::Draining, &detail);
         let in_flight = &self.executor.in_flight;
         let drained = self.patiently(self.config.grace, async {
             for intake in &self.intakes {
