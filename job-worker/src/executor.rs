@@ -16,6 +16,7 @@ use job_core::context::{Parts, States};
 use job_core::envelope::{DeathReason, Envelope};
 use job_core::name::QueueName;
 use job_core::observation::{FinishedOutcome, Observation, Observers, Run};
+use job_core::registry::Work;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::in_flight::{Held, InFlight};
@@ -144,12 +145,10 @@ impl Executor {
 
     async fn run(self: Arc<Self>, admitted: Admitted) {
         let Admitted { job, route, slot, permit } = admitted;
-        let parts = self.parts(&job, &route);
-        let decoded = attempt::catch(|| (route.handler)(parts.clone()));
-        let work = match decoded {
-            Ok(Ok(work)) => work,
-            Ok(Err(error)) => return self.refuse(job, DeathReason::Undecodable, undecodable(&route, &error)),
-            Err(panic) => return self.refuse(job, DeathReason::Undecodable, format!("decoding panicked: {panic}")),
+        let parts = self.parts(&job.envelope, &job.queue, &route);
+        let work = match decode(&route, &parts) {
+            Ok(work) => work,
+            Err(error) => return self.refuse(job, DeathReason::Undecodable, error),
         };
         let run = run_of(&job, route.kind);
         let now = self.clock.now();
@@ -199,7 +198,24 @@ impl Executor {
         }
     }
 
-    fn parts(&self, job: &Job, route: &Route) -> Parts {
+    /// Decodes an envelope and runs it once, as [`start`](Self::start) does, without a delivery to settle.
+    ///
+    /// # Errors
+    /// Says why this worker cannot run it, where another might.
+    pub(crate) async fn run_once(&self, envelope: Envelope, queue: QueueName) -> Result<Ending, String> {
+        let route = match guard::check_envelope(&envelope, &self.roster, &self.limits, self.clock.now()) {
+            Ok(route) => Arc::clone(route),
+            Err(guard::Refusal::Dead(reason, error)) => return Ok(Ending::Unrunnable(reason, error)),
+            Err(guard::Refusal::Park(reason)) => return Err(reason),
+        };
+        let parts = self.parts(&Arc::new(envelope), &queue, &route);
+        Ok(match decode(&route, &parts) {
+            Ok(work) => attempt::attempt(self, &route, &parts, work).await,
+            Err(error) => Ending::Unrunnable(DeathReason::Undecodable, error),
+        })
+    }
+
+    fn parts(&self, envelope: &Arc<Envelope>, queue: &QueueName, route: &Route) -> Parts {
         let cancellation = if route.options.is_blocking {
             // Only a thread needs a signal of its own: a future is dropped.
             self.stop.cancel().child_token()
@@ -207,11 +223,11 @@ impl Executor {
             self.stop.cancel().clone()
         };
         Parts {
-            envelope: Arc::clone(&job.envelope),
-            queue: job.queue.clone(),
-            max_attempts: job.envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
+            envelope: Arc::clone(envelope),
+            queue: queue.clone(),
+            max_attempts: envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
             states: self.states.clone(),
-            client: self.client.child_of(&job.envelope),
+            client: self.client.child_of(envelope),
             cancellation,
         }
     }
@@ -262,8 +278,12 @@ fn run_of<'a>(job: &'a Job, kind: &'a str) -> Run<'a> {
     Run { queue: &job.queue, kind, id: &job.envelope.id, attempt: job.envelope.attempt }
 }
 
-fn undecodable(route: &Route, error: &serde_json::Error) -> String {
-    format!("the payload does not decode as \"{}\": {error}", route.kind)
+fn decode(route: &Route, parts: &Parts) -> Result<Work, String> {
+    match attempt::catch(|| (route.handler)(parts.clone())) {
+        Ok(Ok(work)) => Ok(work),
+        Ok(Err(error)) => Err(format!("the payload does not decode as \"{}\": {error}", route.kind)),
+        Err(panic) => Err(format!("decoding panicked: {panic}")),
+    }
 }
 
 async fn poll_first(clock: &Clock, route: &Route, mut run: Pin<&mut (dyn Future<Output = ()> + Send)>) -> Poll<()> {

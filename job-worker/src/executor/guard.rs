@@ -34,10 +34,20 @@ pub(crate) fn check<'a>(
     if let Some(defect) = &delivery.defect {
         return Err(Refusal::Dead(DeathReason::Undecodable, defect.clone()));
     }
-    check_payload(&delivery.envelope, limits)?;
-    check_expiry(&delivery.envelope, now)?;
-    check_chain(&delivery.envelope)?;
-    let Some(kind) = &delivery.envelope.kind else {
+    check_envelope(&delivery.envelope, roster, limits, now)
+}
+
+/// Finds the route of an envelope whose metadata could be read, unless it must not run.
+pub(crate) fn check_envelope<'a>(
+    envelope: &Envelope,
+    roster: &'a Roster,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<&'a Arc<Route>, Refusal> {
+    check_payload(envelope, limits)?;
+    check_expiry(envelope, now)?;
+    check_chain(envelope)?;
+    let Some(kind) = &envelope.kind else {
         return Err(Refusal::Park("the message names no kind".into()));
     };
     roster.find(kind.as_str()).map_err(Refusal::Park)
