@@ -12,6 +12,10 @@ use crate::error::{Error, Result};
 use crate::name::{JobId, Kind};
 use crate::trace::TraceParent;
 
+mod chained;
+
+pub use chained::{CHAIN_BYTES_MAX, CHAIN_STEPS_MAX, Chained, Step};
+
 /// Largest payload that a client sends unless told otherwise: 256 KiB, the limit of the strictest hosted queues.
 pub const PAYLOAD_BYTES_MAX_DEFAULT: usize = 256 * 1024;
 
@@ -98,6 +102,9 @@ pub struct Details {
     /// Why the job is dead, once it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub death: Option<Death>,
+    /// What follows once the job has completed, where it is part of a chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chained>,
     /// The W3C trace context of the enqueue.
     #[serde(skip_serializing_if = "Option::is_none", with = "trace_text")]
     pub trace: Option<TraceParent>,

@@ -17,6 +17,7 @@
 //   observation
 //   broker
 //   job
+//   chain
 //   client
 //   context
 //   perform
@@ -29,6 +30,7 @@ extern crate self as job_core;
 
 pub mod backoff;
 pub mod broker;
+pub mod chain;
 pub mod client;
 pub mod clock;
 pub mod connect;
@@ -45,6 +47,7 @@ pub mod registry;
 pub mod topology;
 pub mod trace;
 
+pub use chain::Chain;
 pub use client::{Client, EnqueueError, EnqueueManyError};
 pub use context::Context;
 pub use error::{BoxError, Error};

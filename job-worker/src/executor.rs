@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use job_core::broker::{BoxFuture, Delivery, Outcome, Settle};
+use job_core::broker::{BoxFuture, Delivery, Outcome, Outgoing, Settle};
 use job_core::client::Client;
 use job_core::clock::{Clock, Timestamp, later};
 use job_core::context::{Parts, States};
@@ -17,6 +17,7 @@ use job_core::envelope::{DeathReason, Envelope};
 use job_core::error::Error;
 use job_core::name::QueueName;
 use job_core::observation::{FinishedOutcome, Observation, Observers, Run};
+use job_core::registry::Work;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock};
 
 use crate::in_flight::{Held, InFlight};
@@ -174,12 +175,10 @@ impl Executor {
         if let Err(error) = guard::check_expiry(&job.envelope, self.clock.now()) {
             return self.refuse(job, DeathReason::Expired, error);
         }
-        let parts = self.parts(&job, &route);
-        let decoded = attempt::catch(|| (route.handler)(parts.clone()));
-        let work = match decoded {
-            Ok(Ok(work)) => work,
-            Ok(Err(error)) => return self.refuse(job, DeathReason::Undecodable, undecodable(&route, &error)),
-            Err(panic) => return self.refuse(job, DeathReason::Undecodable, format!("decoding panicked: {panic}")),
+        let parts = self.parts(&job.envelope, &job.queue, &route);
+        let work = match decode(&route, &parts) {
+            Ok(work) => work,
+            Err(error) => return self.refuse(job, DeathReason::Undecodable, error),
         };
         let run = run_of(&job, route.kind);
         let now = self.clock.now();
@@ -207,17 +206,50 @@ impl Executor {
         let Verdict { outcome, finished, error } = verdict;
         let Job { envelope, queue, settle, company, held } = job;
         let run = Run { queue: &queue, kind, id: &envelope.id, attempt: envelope.attempt };
+        let followers = match &outcome {
+            Outcome::Done { then } => then.clone(),
+            _ => Vec::new(),
+        };
         // Finished in any case: the run is over, recorded or not.
         let settled = settle.settle(outcome).await;
         if let Err(error) = &settled {
             self.observers.emit(&Observation::SettleFailed { run, error });
+        } else {
+            followers.iter().for_each(|follower| self.observe_enqueued(follower));
         }
         let outcome = if settled.is_ok() { finished } else { FinishedOutcome::Unrecorded };
         self.observers.emit(&Observation::Finished { run, outcome, duration, error: error.as_deref(), back_at });
         drop((company, held));
     }
 
-    fn parts(&self, job: &Job, route: &Route) -> Parts {
+    fn observe_enqueued(&self, message: &Outgoing) {
+        if let (Some(queue), Some(kind)) = (message.target.queue(), &message.envelope.kind) {
+            self.observers.emit(&Observation::Enqueued { queue, kind, id: &message.envelope.id });
+        }
+    }
+
+    /// Decodes an envelope and runs it once, as [`start`](Self::start) does, without a delivery to settle.
+    ///
+    /// # Errors
+    /// Says why this worker cannot run it, where another might.
+    pub(crate) async fn run_once(&self, envelope: Envelope, queue: QueueName) -> Result<Ending, String> {
+        let route = match guard::check_envelope(&envelope, &self.roster, &self.limits) {
+            Ok(route) => Arc::clone(route),
+            Err(guard::Refusal::Dead(reason, error)) => return Ok(Ending::Unrunnable(reason, error)),
+            Err(guard::Refusal::Park(reason)) => return Err(reason),
+            Err(guard::Refusal::Suspect) => return Err("it is suspected of ending its process".into()),
+        };
+        if let Err(error) = guard::check_expiry(&envelope, self.clock.now()) {
+            return Ok(Ending::Unrunnable(DeathReason::Expired, error));
+        }
+        let parts = self.parts(&Arc::new(envelope), &queue, &route);
+        Ok(match decode(&route, &parts) {
+            Ok(work) => attempt::attempt(self, &route, &parts, work).await,
+            Err(error) => Ending::Unrunnable(DeathReason::Undecodable, error),
+        })
+    }
+
+    fn parts(&self, envelope: &Arc<Envelope>, queue: &QueueName, route: &Route) -> Parts {
         let cancellation = if route.options.is_blocking {
             // Only a thread needs a signal of its own: a future is dropped.
             self.stop.cancel().child_token()
@@ -225,11 +257,11 @@ impl Executor {
             self.stop.cancel().clone()
         };
         Parts {
-            envelope: Arc::clone(&job.envelope),
-            queue: job.queue.clone(),
-            max_attempts: job.envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
+            envelope: Arc::clone(envelope),
+            queue: queue.clone(),
+            max_attempts: envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
             states: self.states.clone(),
-            client: self.client.child_of(&job.envelope),
+            client: self.client.child_of(envelope),
             cancellation,
         }
     }
@@ -295,8 +327,12 @@ fn run_of<'a>(job: &'a Job, kind: &'a str) -> Run<'a> {
     Run { queue: &job.queue, kind, id: &job.envelope.id, attempt: job.envelope.attempt }
 }
 
-fn undecodable(route: &Route, error: &serde_json::Error) -> String {
-    format!("the payload does not decode as \"{}\": {error}", route.kind)
+fn decode(route: &Route, parts: &Parts) -> Result<Work, String> {
+    match attempt::catch(|| (route.handler)(parts.clone())) {
+        Ok(Ok(work)) => Ok(work),
+        Ok(Err(error)) => Err(format!("the payload does not decode as \"{}\": {error}", route.kind)),
+        Err(panic) => Err(format!("decoding panicked: {panic}")),
+    }
 }
 
 async fn poll_first(clock: &Clock, route: &Route, mut run: Pin<&mut (dyn Future<Output = ()> + Send)>) -> Poll<()> {

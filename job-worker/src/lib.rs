@@ -2,6 +2,7 @@
 //! an orderly stop.
 //!
 //! A worker binary of your own is one line, [`main`]; an application that embeds a worker uses [`Worker::builder`].
+//! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
 //   config in_flight kind_limit logs metrics pace shutdown slots
@@ -10,6 +11,7 @@
 //   executor
 //   admin idle intake lane monitor supervise
 //   worker
+//   testing
 //   cli
 
 pub mod config;
@@ -37,6 +39,8 @@ mod monitor;
 mod supervise;
 
 pub mod worker;
+
+pub mod testing;
 
 mod cli;
 

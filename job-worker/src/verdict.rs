@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use job_core::backoff::Backoff;
 use job_core::broker::Outcome;
+use job_core::chain;
 use job_core::clock::{Timestamp, later};
 use job_core::envelope::{DeathReason, Envelope};
 use job_core::observation::FinishedOutcome;
@@ -71,9 +72,7 @@ impl Verdict {
 /// Decides. `random`, from 0 to 1, places a delay within its jitter.
 pub fn decide(ending: Ending, envelope: &Envelope, policy: Policy, now: Timestamp, random: f64) -> Verdict {
     match ending {
-        Ending::Completed => {
-            Verdict { outcome: Outcome::Done { then: Vec::new() }, finished: FinishedOutcome::Completed, error: None }
-        }
+        Ending::Completed => completed(envelope, now),
         Ending::Interrupted => Verdict { outcome: Outcome::Release, finished: FinishedOutcome::Released, error: None },
         Ending::Unrunnable(reason, error) => dead(envelope.clone(), now, reason, error),
         Ending::Panicked(message) => retry(envelope, policy, now, random, None, format!("panicked: {message}")),
@@ -97,6 +96,22 @@ pub fn park(envelope: &Envelope, now: Timestamp, reason: &str) -> Verdict {
     envelope.not_before = Some(at);
     let outcome = Outcome::Later { at, envelope };
     Verdict { outcome, finished: FinishedOutcome::Snoozed, error: Some(reason.to_owned()) }
+}
+
+/// A chain goes on. One that cannot is no reason to run the job again and again: it is kept, with the reason.
+fn completed(envelope: &Envelope, now: Timestamp) -> Verdict {
+    match chain::follower(envelope, now) {
+        Ok(follower) => {
+            let then = follower.into_iter().collect();
+            Verdict { outcome: Outcome::Done { then }, finished: FinishedOutcome::Completed, error: None }
+        }
+        Err(error) => dead(
+            envelope.clone(),
+            now,
+            DeathReason::Undecodable,
+            format!("completed, but its chain cannot go on: {error}"),
+        ),
+    }
 }
 
 fn failed(error: &JobError, envelope: &Envelope, policy: Policy, now: Timestamp, random: f64) -> Verdict {

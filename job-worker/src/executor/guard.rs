@@ -35,13 +35,23 @@ pub(crate) fn check<'a>(delivery: &Delivery, roster: &'a Roster, limits: &Limits
     if let Some(defect) = &delivery.defect {
         return Err(Refusal::Dead(DeathReason::Undecodable, defect.clone()));
     }
-    check_payload(&delivery.envelope, limits)?;
-    let Some(kind) = &delivery.envelope.kind else {
-        return Err(Refusal::Park("the message names no kind".into()));
-    };
-    let route = roster.find(kind.as_str()).map_err(Refusal::Park)?;
+    let route = check_envelope(&delivery.envelope, roster, limits)?;
     let is_suspect = delivery.redeliveries >= DEATHS_MAX && !delivery.queue.is_suspect();
     if is_suspect { Err(Refusal::Suspect) } else { Ok(route) }
+}
+
+/// Finds the route of an envelope whose metadata could be read, unless it must not run.
+pub(crate) fn check_envelope<'a>(
+    envelope: &Envelope,
+    roster: &'a Roster,
+    limits: &Limits,
+) -> Result<&'a Arc<Route>, Refusal> {
+    check_payload(envelope, limits)?;
+    check_chain(envelope)?;
+    let Some(kind) = &envelope.kind else {
+        return Err(Refusal::Park("the message names no kind".into()));
+    };
+    roster.find(kind.as_str()).map_err(Refusal::Park)
 }
 
 fn check_payload(envelope: &Envelope, limits: &Limits) -> Result<(), Refusal> {
@@ -64,6 +74,14 @@ pub(super) fn check_expiry(envelope: &Envelope, now: Timestamp) -> Result<(), St
         Some(expires) if expires < now && !has_started => Err(format!("it was not started by {expires}")),
         _ => Ok(()),
     }
+}
+
+/// A job whose chain cannot go on is not begun: its effects would have no sequel, and its run no end but death.
+fn check_chain(envelope: &Envelope) -> Result<(), Refusal> {
+    let Some(chained) = &envelope.details.chain else {
+        return Ok(());
+    };
+    chained.check().map_err(|error| Refusal::Dead(DeathReason::Undecodable, error.to_string()))
 }
 
 /// Says whether arrays and objects nest deeper than `limit`, without decoding. Brackets within strings do not count.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "the exemption for tests does not reach their helpers")]
 
+mod chains;
+mod harness;
 mod outcomes;
 mod scene;
 mod sharing;
