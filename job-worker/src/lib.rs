@@ -4,7 +4,7 @@
 //! A worker binary of your own is one line, [`main`]; an application that embeds a worker uses [`Worker::builder`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   config in_flight kind_limit logs metrics pace shutdown slots
+//   catalogue config in_flight kind_limit logs metrics pace shutdown slots
 //   middleware signals verdict
 //   roster
 //   executor
@@ -12,6 +12,7 @@
 //   worker
 //   cli
 
+mod catalogue;
 pub mod config;
 mod in_flight;
 mod kind_limit;
