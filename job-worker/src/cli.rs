@@ -18,6 +18,7 @@ mod enqueue;
 mod exit;
 mod input;
 mod kinds;
+mod live;
 mod operator;
 mod output;
 mod queues;

@@ -161,3 +161,18 @@ async fn run_in_a_program_without_jobs_explains_how_to_have_some() {
     assert!(answer.stderr.contains("    fn main() -> std::process::ExitCode {\n"), "{}", answer.stderr);
     assert!(!scene.path("fresh.db").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_keeps_a_line_on_a_terminal_and_nowhere_else() {
+    let scene = Scene::new().await;
+    scene.enqueue_work(1500, 0).await;
+    scene.enqueue("panics", json!(null)).await;
+    let shown = scene.fixture_on_terminal(&["run", "--exit-when-idle"]);
+    assert!(shown.contains("| running 1, waiting 0, delayed 0, dead 1"), "{shown}");
+    assert!(shown.contains("everything that ran has ended"), "{shown}");
+    let last_line = shown.rfind("| running").expect("the line");
+    assert!(shown[last_line..].contains("\u{1b}[2K"), "it is cleared at the end: {shown:?}");
+    scene.enqueue_work(700, 0).await;
+    let ended = scene.run_until_idle(&[]).await;
+    assert!(!ended.stderr.contains("| running"), "{}", ended.stderr);
+}

@@ -94,9 +94,18 @@ impl Scene {
 
     /// Runs a command of the stock program on a terminal, and returns what that shows.
     pub(crate) fn on_terminal(&self, args: &[&str], typed: &str) -> String {
-        let line = [&[env!("CARGO_BIN_EXE_job-worker")], args].concat().join(" ");
+        self.program_on_terminal(env!("CARGO_BIN_EXE_job-worker"), args, typed)
+    }
+
+    /// Runs a command of the fixture worker on a terminal, and returns what that shows.
+    pub(crate) fn fixture_on_terminal(&self, args: &[&str]) -> String {
+        self.program_on_terminal(env!("CARGO_BIN_EXE_fixture-worker"), args, "")
+    }
+
+    fn program_on_terminal(&self, path: &str, args: &[&str], typed: &str) -> String {
+        let line = [&[path], args].concat().join(" ");
         let mut command = self.program("script", &["-qec", &line, "/dev/null"]);
-        command.env("PATH", std::env::var_os("PATH").expect("a PATH"));
+        command.env("PATH", std::env::var_os("PATH").expect("a PATH")).env("TERM", "xterm");
         Answer::of(command, typed).stdout
     }
 
