@@ -5,7 +5,7 @@
 //! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   config in_flight kind_limit logs metrics pace shutdown slots
+//   catalogue config in_flight kind_limit logs metrics pace shutdown slots
 //   middleware signals verdict
 //   roster
 //   executor
@@ -14,6 +14,7 @@
 //   testing
 //   cli
 
+mod catalogue;
 pub mod config;
 mod in_flight;
 mod kind_limit;

@@ -16,6 +16,7 @@ use job_core::topology::Topology;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::catalogue::announce;
 use crate::config::{QueueConfig, WorkerConfig};
 use crate::executor::Executor;
 use crate::idle::IdleWatch;
@@ -81,6 +82,7 @@ impl Worker {
     /// When the queues cannot be declared at the start.
     pub async fn run(self) -> Result<Stopped> {
         self.broker().declare(&self.topology()).await?;
+        self.announce().await;
         let monitor = self.start_monitor()?;
         let mut parts = self.start_parts();
         self.tell(Phase::Running, &self.describe());
@@ -94,6 +96,19 @@ impl Worker {
         };
         self.tell(Phase::Stopped, &detail);
         Ok(Stopped { unfinished, failure })
+    }
+
+    /// Writes the kinds that run here into the ledger. Jobs do not wait for that: the worker runs without it too.
+    async fn announce(&self) {
+        let consumed = self.queue_names().collect();
+        let announced = async {
+            let kinds = self.executor.roster.entries(&consumed)?;
+            announce(&*self.broker().ledger(), &self.clock, &kinds).await
+        };
+        if let Err(error) = announced.await {
+            let (component, error) = ("announcement of kinds", format!("{error:?}"));
+            self.observers.emit(&Observation::ComponentFailed { component, error: &error, failures: 1 });
+        }
     }
 
     fn start_monitor(&self) -> Result<Monitor> {
@@ -237,7 +252,7 @@ impl Worker {
     }
 
     fn describe(&self) -> String {
-        let names: Vec<&str> = self.queues.iter().map(|q| q.name.as_str()).collect();
+        let names: Vec<&str> = self.queue_names().collect();
         format!(
             "{} jobs at once from {} on {}",
             self.config.concurrency,
@@ -248,6 +263,11 @@ impl Worker {
 
     fn tell(&self, phase: Phase, detail: &str) {
         self.observers.emit(&Observation::Phase { phase, detail });
+    }
+
+    /// Returns the names of the consumed queues.
+    pub(crate) fn queue_names(&self) -> impl Iterator<Item = &str> {
+        self.queues.iter().map(|queue| queue.name.as_str())
     }
 
     /// Returns queue and kind of each handler.

@@ -4,6 +4,7 @@
 //! claim may be lost with the power, and the job then runs again. Instants are kept to the microsecond. Network file
 //! systems are not supported: their locks cannot be trusted.
 
+mod backup;
 mod catalog;
 mod claim;
 mod committer;
@@ -37,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::broker::{
-    BoxFuture, Broker, Capabilities, Consumer, Delivery, Found, Inspect, Leadership, Ledger, Outgoing, Page,
+    Backup, BoxFuture, Broker, Capabilities, Consumer, Delivery, Found, Inspect, Leadership, Ledger, Outgoing, Page,
     QueueStats, Stored, Which, Window,
 };
 use crate::clock::Clock;
@@ -191,6 +192,13 @@ impl Broker for SqliteBroker {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+
+    fn backup<'a>(&'a self, file: &'a Path) -> BoxFuture<'a, Result<Backup>> {
+        Box::pin(async move {
+            self.check_open()?;
+            backup::backup(&self.engine.port.site, file).await
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
