@@ -38,7 +38,7 @@ pub struct ChainStep(Result<Step>);
 
 /// Makes a [`Chain`](struct@crate::chain::Chain) of jobs of any types, at least one.
 ///
-/// ```
+/// ```standalone_crate
 /// # use job_core::{Client, Context, Job, JobError, Perform, chain};
 /// # #[derive(Job, serde::Serialize, serde::Deserialize)]
 /// # struct Charge { order: u64 }

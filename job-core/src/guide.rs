@@ -20,3 +20,6 @@ pub mod retries {}
 #[doc = "[a day]: crate::guide::retries#a-kind-that-no-worker-knows\n"]
 #[doc = include_str!("../docs/stopping-and-deploying.md")]
 pub mod stopping_and_deploying {}
+
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}
