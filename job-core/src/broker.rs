@@ -3,7 +3,8 @@
 //! Clients publish through it, workers consume, operators inspect. What each method means is defined by the contract
 //! suite (feature `contract`), which every broker passes.
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,18 @@ pub trait Broker: Send + Sync + 'static {
     /// Returns the operator's view, where the broker has one.
     fn inspect(&self) -> Option<&dyn Inspect>;
 
+    /// Copies all that is stored, as of one moment, into a new file, while others go on. The file is there only once it
+    /// is whole, on the disk and checked.
+    ///
+    /// # Errors
+    /// [`is_unsupported`](Error::is_unsupported) where the broker keeps no file of its own,
+    /// [`is_invalid`](Error::is_invalid) when the new file exists already or cannot be made there.
+    fn backup<'a>(&'a self, file: &'a Path) -> BoxFuture<'a, Result<Backup>> {
+        let name = self.capabilities().name;
+        let text = format!("the broker \"{name}\" cannot back up to \"{}\"; only \"sqlite\" can", file.display());
+        Box::pin(ready(Err(Error::unsupported(text))))
+    }
+
     /// Finishes what is under way and gives up the connection: consumers end, deliveries that are not settled go back to
     /// their queues, and leaderships are free. Later calls fail with [`is_unavailable`](Error::is_unavailable).
     fn close(&self) -> BoxFuture<'_, Result<()>>;
@@ -106,11 +119,34 @@ pub struct Stored {
     pub copies: Option<u32>,
 }
 
+/// What a backup holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Jobs in it, the dead ones too.
+    pub jobs: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
 /// How much a consumer is going to run at once. The broker derives from it how far ahead it claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Jobs that run at once, at least 1.
     pub slots: usize,
+    /// The broker may claim more than the slots, to have the next jobs at hand.
+    pub claims_ahead: bool,
+}
+
+impl Window {
+    /// Makes the window of a consumer that runs so many jobs at once, with the next ones at hand.
+    pub const fn new(slots: usize) -> Self {
+        Self { slots, claims_ahead: true }
+    }
+
+    /// Makes the window of a consumer that never holds more than it runs.
+    pub const fn exact(slots: usize) -> Self {
+        Self { slots, claims_ahead: false }
+    }
 }
 
 /// Deliveries of one queue.

@@ -51,7 +51,7 @@ pub struct Envelope {
     pub not_before: Option<Timestamp>,
     /// The number of the next run, from 1.
     pub attempt: u32,
-    /// Grows with each deliberate new turn: continue, snooze, park, redrive. From 0.
+    /// Grows with each deliberate new turn after a run: continue, snooze, redrive. From 0.
     pub sequence: u32,
     /// What only few jobs have.
     pub details: Details,
@@ -81,6 +81,9 @@ pub struct Details {
     /// How often a process died while it ran this job alone.
     #[serde(skip_serializing_if = "is_zero")]
     pub crashes: u32,
+    /// `crashes` counts the coming run already; only the death of its process leaves that so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_armed: bool,
     /// Where `continue_with` left off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<serde_json::Value>,
@@ -226,6 +229,7 @@ impl Envelope {
         let details = &mut self.details;
         details.death = None;
         details.crashes = 0;
+        details.is_armed = false;
         details.stalls = 0;
         details.snoozes = 0;
         details.parked_since = None;

@@ -5,15 +5,16 @@
 //! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   config in_flight kind_limit logs metrics pace shutdown slots
+//   catalogue config in_flight kind_limit logs metrics pace shutdown slots
 //   middleware signals verdict
 //   roster
 //   executor
-//   admin idle intake monitor supervise
+//   admin idle intake lane monitor supervise
 //   worker
 //   testing
 //   cli
 
+mod catalogue;
 pub mod config;
 mod in_flight;
 mod kind_limit;
@@ -34,6 +35,7 @@ mod executor;
 pub mod admin;
 mod idle;
 mod intake;
+mod lane;
 mod monitor;
 mod supervise;
 

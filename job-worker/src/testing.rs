@@ -221,7 +221,7 @@ impl Harness {
     /// Takes one job, as a worker's consumer does.
     async fn take(&self, queue: &QueueName) -> Result<Vec<Delivery>> {
         self.broker.declare(&Topology::default().queue(queue.clone())).await?;
-        let mut consumer = self.broker.consume(queue, Window { slots: 1 }).await?;
+        let mut consumer = self.broker.consume(queue, Window::exact(1)).await?;
         // Ready at once: nobody else consumes here.
         let deliveries = consumer.next_many(1).await?;
         consumer.close().await;

@@ -189,6 +189,7 @@ impl WorkerBuilder {
             stop: StopHandle::new(),
             in_flight: InFlight::new(),
             interrupted: AtomicUsize::new(0),
+            lane: Arc::default(),
         })
     }
 

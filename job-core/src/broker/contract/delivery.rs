@@ -193,7 +193,7 @@ pub(super) async fn publishing_to_an_undeclared_queue_keeps_the_message(bench: B
 pub(super) async fn consuming_an_undeclared_queue_fails(bench: Bench) {
     let process = bench.open_mail().await;
     let name = queue("nobody-declared-this");
-    let consumer = eventually("consume", process.broker.consume(&name, Window { slots: 1 })).await;
+    let consumer = eventually("consume", process.broker.consume(&name, Window::new(1))).await;
     let error = consumer.map(|_| ()).expect_err("a queue that does not exist cannot be consumed");
     assert!(error.to_string().contains(name.as_str()), "{error}");
 }
