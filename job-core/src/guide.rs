@@ -23,3 +23,6 @@ pub mod stopping_and_deploying {}
 
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
+
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}

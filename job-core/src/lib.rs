@@ -17,7 +17,7 @@
 //   observation
 //   broker
 //   job
-//   chain
+//   chain compatibility
 //   client
 //   context
 //   perform
@@ -33,6 +33,7 @@ pub mod broker;
 pub mod chain;
 pub mod client;
 pub mod clock;
+pub mod compatibility;
 pub mod connect;
 pub mod context;
 pub mod envelope;
