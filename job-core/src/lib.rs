@@ -6,7 +6,7 @@
 //! somebody decides so.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   error
+//   error sabotage
 //   clock
 //   name trace
 //   backoff
@@ -38,6 +38,9 @@ pub mod observation;
 pub mod options;
 pub mod perform;
 pub mod registry;
+/// Faults for tests of the tests; not for people.
+#[doc(hidden)]
+pub mod sabotage;
 pub mod topology;
 pub mod trace;
 

@@ -16,12 +16,14 @@ use job_core::context::{Parts, States};
 use job_core::envelope::{DeathReason, Envelope};
 use job_core::name::QueueName;
 use job_core::observation::{FinishedOutcome, Observation, Observers, Run};
+use job_core::sabotage::fail_point;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::in_flight::{Held, InFlight};
 use crate::kind_limit::Admission;
 use crate::middleware::Middleware;
 use crate::roster::{Roster, Route};
+use crate::sabotage;
 use crate::shutdown::StopHandle;
 use crate::slots::Slot;
 use crate::verdict::{self, Ending, Policy, Verdict};
@@ -75,7 +77,7 @@ impl Executor {
         let checked = guard::check(&delivery, &self.roster, &self.limits, self.clock.now()).cloned();
         let Delivery { envelope, queue, settle, .. } = delivery;
         let job = Job { envelope: Arc::new(envelope), queue, settle, held };
-        if self.stop.is_draining() {
+        if self.stop.is_draining() && !sabotage::ignores_stop() {
             return self.settle_in_background(job, Outcome::Release);
         }
         match checked {
@@ -143,7 +145,7 @@ impl Executor {
     }
 
     async fn run(self: Arc<Self>, admitted: Admitted) {
-        let Admitted { job, route, slot, permit } = admitted;
+        let Admitted { mut job, route, slot, permit } = admitted;
         let parts = self.parts(&job, &route);
         let decoded = attempt::catch(|| (route.handler)(parts.clone()));
         let work = match decoded {
@@ -155,9 +157,12 @@ impl Executor {
         let now = self.clock.now();
         let wait = (now - job.envelope.runnable_since()).to_std().unwrap_or_default();
         self.observers.emit(&Observation::Started { run, wait });
+        fail_point("run.begun");
+        job.settle = sabotage::before_run(job.settle);
         let begun = self.clock.monotonic();
         let ending = attempt::attempt(&self, &route, &parts, work).await;
         let duration = self.clock.monotonic() - begun;
+        fail_point("run.ended");
         if matches!(ending, Ending::Interrupted) {
             self.interrupted.fetch_add(1, Ordering::Relaxed);
         }
@@ -178,7 +183,10 @@ impl Executor {
         let Job { envelope, queue, settle, held } = job;
         let run = Run { queue: &queue, kind, id: &envelope.id, attempt: envelope.attempt };
         // Finished in any case: the run is over, recorded or not.
-        let settled = settle.settle(outcome).await;
+        let settling = settle.settle(sabotage::outcome(outcome));
+        fail_point("settle.begun");
+        let settled = settling.await;
+        fail_point("settle.ended");
         if let Err(error) = &settled {
             self.observers.emit(&Observation::SettleFailed { run, error });
         }

@@ -4,7 +4,7 @@
 //! A worker binary of your own is one line, [`main`]; an application that embeds a worker uses [`Worker::builder`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   config in_flight kind_limit logs metrics pace shutdown slots
+//   config in_flight kind_limit logs metrics pace sabotage shutdown slots
 //   middleware signals verdict
 //   roster
 //   executor
@@ -18,6 +18,7 @@ mod kind_limit;
 pub mod logs;
 pub mod metrics;
 mod pace;
+mod sabotage;
 pub mod shutdown;
 mod slots;
 

@@ -8,6 +8,7 @@ use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::row::{COLUMNS, Row, limit, micros};
 use crate::broker::sqlite::schema::{CLAIMED, DELAYED, READY};
 use crate::broker::sqlite::session::Session;
+use crate::sabotage;
 
 /// What names a claimed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ pub(super) fn release(session: &mut Session, queue: i64, tokens: &[Token]) -> Re
         count += statement.execute(params![token.seq, session.owner, token.claim, now])?;
     }
     session.effects.wake(queue);
+    sabotage::written("release");
     Ok(count)
 }
 
@@ -99,6 +101,9 @@ fn mark(session: &mut Session, which: &str, chosen: &[&dyn rusqlite::ToSql]) -> 
     let mut rows = collect(&mut statement, &all)?;
     // RETURNING has no order of its own.
     rows.sort_unstable_by_key(|row| (row.due, row.seq));
+    if !rows.is_empty() {
+        sabotage::written("claim");
+    }
     Ok(Claimed { claim, rows })
 }
 

@@ -9,6 +9,7 @@ use crate::broker::sqlite::connection::beside;
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::owner::{self, Owner};
 use crate::broker::sqlite::shared::Shared;
+use crate::sabotage;
 
 /// A WAL beyond this is written back and cut, however long readers hold up the usual way.
 const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -49,8 +50,10 @@ impl Keeper {
     pub(super) fn end(self, mut committer: Committer) {
         let owner = self.owner.id;
         let retired = committer.transact(true, |session| owner::retire(session, owner));
+        sabotage::fail_point("stop.retired");
         // Folds the WAL into the database; a reader in another process may hold that up, and then does it itself.
         let _ = committer.session.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        sabotage::fail_point("stop.folded");
         drop(committer);
         if retired.is_ok() {
             self.owner.remove();
@@ -82,6 +85,7 @@ impl Keeper {
     /// Gives back what an owner had, if it is dead.
     fn bury(&self, committer: &mut Committer, id: i64) -> Result<(), Fault> {
         let Some(lock) = owner::lock_dead(&self.locks, id)? else { return Ok(()) };
+        sabotage::fail_point("bury.locked");
         let count = committer.transact(true, |session| owner::retire(session, id))?;
         lock.remove();
         if count > 0 {
