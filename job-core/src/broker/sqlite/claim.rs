@@ -93,8 +93,11 @@ fn promote(session: &mut Session, queue: i64) -> Result<(), Fault> {
 fn mark(session: &mut Session, which: &str, chosen: &[&dyn rusqlite::ToSql]) -> Result<Claimed, Fault> {
     session.claim += 1;
     let claim = session.claim;
+    // Only under a name that is known: others who thought this process dead have forgotten it, and would never give back
+    // what it claims before it notices.
     let mut statement = session.conn.prepare_cached(&format!(
-        "UPDATE jobs SET state = {CLAIMED}, owner = ?1, claim = ?2 WHERE seq IN ({which}) RETURNING {COLUMNS}"
+        "UPDATE jobs SET state = {CLAIMED}, owner = ?1, claim = ?2 WHERE seq IN ({which}) \
+         AND EXISTS (SELECT 1 FROM owners WHERE id = ?1) RETURNING {COLUMNS}"
     ))?;
     let mut all: Vec<&dyn rusqlite::ToSql> = vec![&session.owner, &claim];
     all.extend_from_slice(chosen);

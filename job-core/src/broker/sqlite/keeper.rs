@@ -36,7 +36,7 @@ impl Keeper {
     /// Does what is to be done once a second.
     pub(super) fn beat(&mut self, committer: &mut Committer, shared: &Shared) {
         shared.leads().iter().for_each(|lead| lead.check());
-        let kept = self.keep(committer);
+        let kept = self.keep(committer, shared);
         let is_gone = kept.as_ref().is_err_and(|fault| fault.kind == FaultKind::Gone);
         if let Err(fault) = kept
             && !(is_gone && self.was_gone)
@@ -60,9 +60,9 @@ impl Keeper {
         }
     }
 
-    fn keep(&mut self, committer: &mut Committer) -> Result<(), Fault> {
+    fn keep(&mut self, committer: &mut Committer, shared: &Shared) -> Result<(), Fault> {
         let owners = owner::known(&committer.session)?;
-        self.stay_visible(committer, &owners)?;
+        self.stay_visible(committer, shared, &owners)?;
         for id in owners.into_iter().filter(|id| *id != self.owner.id) {
             self.bury(committer, id)?;
         }
@@ -71,7 +71,7 @@ impl Keeper {
     }
 
     /// Becomes a new owner when others cannot see any more that this one lives; they may have given back its claims.
-    fn stay_visible(&mut self, committer: &mut Committer, owners: &[i64]) -> Result<(), Fault> {
+    fn stay_visible(&mut self, committer: &mut Committer, shared: &Shared, owners: &[i64]) -> Result<(), Fault> {
         if self.owner.is_visible() && owners.contains(&self.owner.id) {
             return Ok(());
         }
@@ -79,6 +79,8 @@ impl Keeper {
         committer.session.owner = owner.id;
         committer.transact(true, owner::register)?;
         self.owner = owner;
+        // Under the old name they may have been told that there is nothing.
+        shared.consumers().iter().for_each(|held| held.wake());
         Ok(())
     }
 
