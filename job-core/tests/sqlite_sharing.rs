@@ -154,6 +154,23 @@ async fn a_process_that_others_buried_claims_nothing_under_its_old_name() {
     check_kept(&place.path, &[]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_open_a_fresh_file_at_once_take_it_for_their_own() {
+    // Whoever looked while another made the tables took them for somebody else's, about once in a hundred openings.
+    for _ in 0..30 {
+        let place = Place::new();
+        let openings: Vec<_> = (0..6)
+            .map(|_| {
+                let path = place.path.clone();
+                tokio::spawn(async move { SqliteBroker::open(path, options(), Clock::system()).await.map(drop) })
+            })
+            .collect();
+        for opening in openings {
+            opening.await.unwrap().unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn processes_that_open_a_file_by_different_links_know_of_each_other() {
     let (place, ids) = Place::with_messages(1).await;
