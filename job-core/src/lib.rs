@@ -8,7 +8,7 @@
 //! The [guides](guide) show how it is used.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   error
+//   error sabotage
 //   clock
 //   name trace
 //   backoff
@@ -45,6 +45,9 @@ pub mod observation;
 pub mod options;
 pub mod perform;
 pub mod registry;
+/// Faults for tests of the tests; not for people.
+#[doc(hidden)]
+pub mod sabotage;
 pub mod topology;
 pub mod trace;
 
