@@ -1,0 +1,39 @@
+//! What a broker brings to be measured: places to store jobs in, and raw programs that do the same work there.
+
+use std::time::Duration;
+
+/// A broker, and its raw programs.
+pub(crate) trait Rival {
+    /// Returns the first word of its figures.
+    fn name(&self) -> &'static str;
+
+    /// Returns the ways to drain: `""` for the one of our durability, and names of others.
+    fn drains(&self) -> &'static [&'static str];
+
+    /// Makes an empty place, which is gone when it is dropped.
+    fn place(&self) -> Box<dyn Place>;
+}
+
+/// A place for jobs. Ours and the raw program never share one: each has its own layout.
+pub(crate) trait Place {
+    /// Returns the URL by which a client of ours connects to it.
+    fn url(&self) -> String;
+
+    /// Makes the raw program's layout, and stores jobs that are not measured.
+    fn prepare(&self, jobs: usize);
+
+    /// Stores jobs one by one, each confirmed before the next.
+    fn enqueue_one_by_one(&self, jobs: usize);
+
+    /// Stores jobs for as many callers at once, each of which waits for its confirmation.
+    fn enqueue_for_callers(&self, jobs: usize, callers: usize);
+
+    /// Stores jobs as fast as a single caller can.
+    fn enqueue_many(&self, jobs: usize);
+
+    /// Takes and completes all jobs, so many as were prepared.
+    fn drain(&self, jobs: usize, way: &str);
+
+    /// Returns how long jobs took from before they were stored until they were claimed, one stored each `every`.
+    fn latencies(&self, jobs: usize, every: Duration) -> Vec<Duration>;
+}

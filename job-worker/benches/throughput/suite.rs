@@ -1,0 +1,149 @@
+//! The figures, for any broker.
+
+use std::time::Duration;
+
+use crate::figure::{interleave, percentile, print, print_rates};
+use crate::ours;
+use crate::rival::{Place, Rival};
+use crate::sample::{Sample, Stopwatch};
+use crate::size::Size;
+
+/// Callers at once.
+const CALLERS: usize = 64;
+
+/// Between two jobs of the figure `latency`: a hundred a second.
+const EVERY: Duration = Duration::from_millis(10);
+
+type Figure = fn(&dyn Rival, &Size);
+
+const FIGURES: [(&str, Figure); 7] = [
+    ("enqueue1", enqueue1),
+    ("enqueue64", enqueue64),
+    ("enqueue_many", enqueue_many),
+    ("drain", drain),
+    ("drain_1m", drain_1m),
+    ("latency", latency),
+    ("rss", rss),
+];
+
+/// Takes the figures of a broker that are wanted, all if nothing is, and returns how many there were.
+pub(crate) fn run(rival: &dyn Rival, size: &Size, wanted: &[String]) -> usize {
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name || w == rival.name());
+    let chosen: Vec<_> = FIGURES.iter().filter(|(name, _)| is_wanted(&full_name(rival, name))).collect();
+    chosen.iter().for_each(|(_, figure)| figure(rival, size));
+    chosen.len()
+}
+
+/// Returns the names of all figures.
+pub(crate) fn names(rivals: &[&dyn Rival]) -> Vec<String> {
+    rivals.iter().flat_map(|rival| FIGURES.iter().map(|(name, _)| full_name(*rival, name))).collect()
+}
+
+fn full_name(rival: &dyn Rival, figure: &str) -> String {
+    format!("{}.{figure}", rival.name())
+}
+
+fn enqueue1(rival: &dyn Rival, size: &Size) {
+    let jobs = size.enqueue_one;
+    let raw = |place: &dyn Place| place.enqueue_one_by_one(jobs);
+    enqueue(rival, size, "enqueue1", jobs, |url| ours::enqueue_one_by_one(url, jobs), raw);
+}
+
+fn enqueue64(rival: &dyn Rival, size: &Size) {
+    let jobs = size.enqueue_by_64;
+    let raw = |place: &dyn Place| place.enqueue_for_callers(jobs, CALLERS);
+    enqueue(rival, size, "enqueue64", jobs, |url| ours::enqueue_for_callers(url, jobs, CALLERS), raw);
+}
+
+fn enqueue_many(rival: &dyn Rival, size: &Size) {
+    let jobs = size.enqueue_many;
+    enqueue(rival, size, "enqueue_many", jobs, |url| ours::enqueue_many(url, jobs), |place| place.enqueue_many(jobs));
+}
+
+fn enqueue(
+    rival: &dyn Rival,
+    size: &Size,
+    name: &str,
+    jobs: usize,
+    ours: impl Fn(&str) -> Sample,
+    raw: impl Fn(&dyn Place),
+) {
+    let samples = interleave(
+        size.pairs,
+        &mut [&mut || ours(&rival.place().url()), &mut || {
+            let place = rival.place();
+            place.prepare(0);
+            let watch = Stopwatch::start();
+            raw(&*place);
+            watch.stop(jobs)
+        }],
+    );
+    print_rates(&full_name(rival, name), &samples[0], &samples[1]);
+}
+
+/// One sample of ours beside one of each way of the raw program.
+fn drain(rival: &dyn Rival, size: &Size) {
+    let mut ours = || prepared_drain(rival, size.drain, size.drain);
+    let mut raws: Vec<_> = rival.drains().iter().map(|way| || raw_drain(rival, size.drain, way)).collect();
+    let mut contenders: Vec<&mut dyn FnMut() -> Sample> = vec![&mut ours];
+    contenders.extend(raws.iter_mut().map(|raw| raw as &mut dyn FnMut() -> Sample));
+    let samples = interleave(size.pairs, &mut contenders);
+    for (way, raw) in rival.drains().iter().zip(&samples[1..]) {
+        let name = if way.is_empty() { "drain".to_owned() } else { format!("drain_{way}") };
+        print_rates(&full_name(rival, &name), &samples[0], raw);
+    }
+}
+
+fn raw_drain(rival: &dyn Rival, jobs: usize, way: &str) -> Sample {
+    let place = rival.place();
+    place.prepare(jobs);
+    let watch = Stopwatch::start();
+    place.drain(jobs, way);
+    watch.stop(jobs)
+}
+
+fn prepared_drain(rival: &dyn Rival, waiting: usize, jobs: usize) -> Sample {
+    let place = rival.place();
+    ours::prepare(&place.url(), waiting);
+    ours::drain(&place.url(), jobs)
+}
+
+/// The rate while many wait, beside the rate while few do: here both are ours.
+fn drain_1m(rival: &dyn Rival, size: &Size) {
+    let (few, jobs) = (size.waiting_few, size.waiting_drained);
+    let place = rival.place();
+    // Filled once; at the end there must be as many as its name says.
+    ours::prepare(&place.url(), size.waiting_many + size.pairs * jobs);
+    let samples = interleave(
+        size.pairs,
+        &mut [&mut || ours::drain(&place.url(), jobs), &mut || prepared_drain(rival, few, jobs)],
+    );
+    println!("# {}: ours={} waiting, raw={few} waiting, both by us", full_name(rival, "drain_1m"), size.waiting_many);
+    print_rates(&full_name(rival, "drain_1m"), &samples[0], &samples[1]);
+}
+
+fn latency(rival: &dyn Rival, size: &Size) {
+    let samples = interleave(
+        size.pairs,
+        &mut [&mut || ours::latencies(&rival.place().url(), size.latency, EVERY), &mut || {
+            let place = rival.place();
+            place.prepare(0);
+            place.latencies(size.latency, EVERY)
+        }],
+    );
+    for percent in [50, 99] {
+        let of = |samples: &[Vec<Duration>]| -> Vec<f64> {
+            let micros = |sample: &Vec<Duration>| sample.iter().map(|d| d.as_secs_f64() * 1e6).collect::<Vec<_>>();
+            samples.iter().map(|sample| percentile(&micros(sample), percent)).collect()
+        };
+        let name = full_name(rival, &format!("latency.p{percent}"));
+        print(&name, "us", 0, &of(&samples[0]), &of(&samples[1]));
+    }
+}
+
+/// The peak of a worker's process that drains; a raw program has nothing to compare.
+fn rss(rival: &dyn Rival, size: &Size) {
+    let place = rival.place();
+    ours::prepare(&place.url(), size.drain);
+    println!("{} ours={:.1}MiB", full_name(rival, "rss"), ours::rss_peak_mib(&place.url(), size.drain));
+}
