@@ -1,7 +1,8 @@
 //! Jobs that run one after the other: the first is enqueued, the others travel with it as data.
 //!
 //! When a job of a chain has completed, its worker stores the next one in the same step. The worker needs the next job's
-//! code no more than the broker does. A dead job keeps what follows it, and goes on with it once it is revived.
+//! code no more than the broker does. A dead job keeps what follows it, and goes on with it once it is revived; who
+//! cancels a job cancels what follows it.
 
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub struct ChainStep(Result<Step>);
 
 /// Makes a [`Chain`](struct@crate::chain::Chain) of jobs of any types, at least one.
 ///
-/// ```
+/// ```standalone_crate
 /// # use job_core::{Client, Context, Job, JobError, Perform, chain};
 /// # #[derive(Job, serde::Serialize, serde::Deserialize)]
 /// # struct Charge { order: u64 }

@@ -26,3 +26,9 @@ pub mod stopping_and_deploying {}
 #[doc = "[sending one back from code]: crate::guide::retries#sending-a-dead-job-back\n"]
 #[doc = include_str!("../docs/dead-letters.md")]
 pub mod dead_letters {}
+
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}

@@ -8,7 +8,7 @@
 //! The [guides](guide) show how it is used.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   error
+//   error sabotage
 //   clock
 //   name trace
 //   backoff
@@ -17,7 +17,7 @@
 //   observation
 //   broker
 //   job
-//   chain
+//   chain compatibility
 //   client
 //   context
 //   perform
@@ -33,6 +33,7 @@ pub mod broker;
 pub mod chain;
 pub mod client;
 pub mod clock;
+pub mod compatibility;
 pub mod connect;
 pub mod context;
 pub mod envelope;
@@ -44,6 +45,9 @@ pub mod observation;
 pub mod options;
 pub mod perform;
 pub mod registry;
+/// Faults for tests of the tests; not for people.
+#[doc(hidden)]
+pub mod sabotage;
 pub mod topology;
 pub mod trace;
 

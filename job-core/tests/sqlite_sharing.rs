@@ -133,6 +133,45 @@ async fn a_process_whose_lock_file_was_removed_becomes_visible_again() {
 }
 
 #[tokio::test]
+async fn a_process_that_others_buried_claims_nothing_under_its_old_name() {
+    let place = Place::new();
+    let broker = open(&place.path).await;
+    let mut consumer = consume(&*broker).await;
+    let owners = || {
+        let count = sql(&place.path).query_row("SELECT count(*) FROM owners", [], |row| row.get::<_, i64>(0));
+        count.unwrap()
+    };
+    // As others do who think it dead, since its lock file is gone.
+    assert_eq!(sql(&place.path).execute("DELETE FROM owners", []).unwrap(), 1);
+    let envelope = envelope(20);
+    publish(&*broker, envelope.clone()).await.unwrap();
+    let delivery = within(10, consumer.next_many(1)).await.unwrap().remove(0);
+    eventually(async || Some(owners()).filter(|count| *count == 1)).await;
+    // A claim under a name that nobody knows could be neither settled nor given back, by anybody.
+    assert_eq!(delivery.envelope.id, envelope.id);
+    done(delivery).await;
+    broker.close().await.unwrap();
+    check_kept(&place.path, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_open_a_fresh_file_at_once_take_it_for_their_own() {
+    // Whoever looked while another made the tables took them for somebody else's, about once in a hundred openings.
+    for _ in 0..30 {
+        let place = Place::new();
+        let openings: Vec<_> = (0..6)
+            .map(|_| {
+                let path = place.path.clone();
+                tokio::spawn(async move { SqliteBroker::open(path, options(), Clock::system()).await.map(drop) })
+            })
+            .collect();
+        for opening in openings {
+            opening.await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn processes_that_open_a_file_by_different_links_know_of_each_other() {
     let (place, ids) = Place::with_messages(1).await;
     let link = place.directory.path().join("link.db");

@@ -18,12 +18,14 @@ use job_core::error::Error;
 use job_core::name::QueueName;
 use job_core::observation::{FinishedOutcome, Observation, Observers, Run};
 use job_core::registry::Work;
+use job_core::sabotage::fail_point;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock};
 
 use crate::in_flight::{Held, InFlight};
 use crate::kind_limit::Admission;
 use crate::middleware::Middleware;
 use crate::roster::{Roster, Route};
+use crate::sabotage;
 use crate::shutdown::StopHandle;
 use crate::slots::Slot;
 use crate::verdict::{self, Ending, Policy, Verdict};
@@ -93,7 +95,7 @@ impl Executor {
         let checked = guard::check(&delivery, &self.roster, &self.limits).cloned();
         let has_killed = delivery.redeliveries > 0;
         let job = Job::new(delivery, held);
-        if self.stop.is_draining() {
+        if self.stop.is_draining() && !sabotage::ignores_stop() {
             return self.settle_in_background(job, Outcome::Release);
         }
         match checked {
@@ -170,7 +172,7 @@ impl Executor {
     }
 
     async fn run(self: Arc<Self>, admitted: Admitted) {
-        let Admitted { job, route, slot, permit } = admitted;
+        let Admitted { mut job, route, slot, permit } = admitted;
         // Here and not on arrival: it may have waited since, for its kind's limit.
         if let Err(error) = guard::check_expiry(&job.envelope, self.clock.now()) {
             return self.refuse(job, DeathReason::Expired, error);
@@ -184,9 +186,12 @@ impl Executor {
         let now = self.clock.now();
         let wait = (now - job.envelope.runnable_since()).to_std().unwrap_or_default();
         self.observers.emit(&Observation::Started { run, wait });
+        fail_point("run.begun");
+        job.settle = sabotage::before_run(job.settle);
         let begun = self.clock.monotonic();
         let ending = attempt::attempt(&self, &route, &parts, work).await;
         let duration = self.clock.monotonic() - begun;
+        fail_point("run.ended");
         if matches!(ending, Ending::Interrupted) {
             self.interrupted.fetch_add(1, Ordering::Relaxed);
         }
@@ -211,7 +216,10 @@ impl Executor {
             _ => Vec::new(),
         };
         // Finished in any case: the run is over, recorded or not.
-        let settled = settle.settle(outcome).await;
+        let settling = settle.settle(sabotage::outcome(outcome));
+        fail_point("settle.begun");
+        let settled = settling.await;
+        fail_point("settle.ended");
         if let Err(error) = &settled {
             self.observers.emit(&Observation::SettleFailed { run, error });
         } else {

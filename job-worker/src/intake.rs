@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::config::QueueConfig;
 use crate::executor::Executor;
+use crate::sabotage;
 use crate::shutdown::StopHandle;
 use crate::slots::Slots;
 
@@ -56,7 +57,7 @@ impl Intake {
             tokio::task::coop::consume_budget().await;
             tokio::select! {
                 biased;
-                () = self.stop.wait_not_running() => return Ok(()),
+                () = self.stop.wait_not_running(), if !sabotage::ignores_stop() => return Ok(()),
                 taken = self.take(consumer) => taken?,
             }
         }

@@ -5,7 +5,7 @@
 //! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   catalogue config in_flight kind_limit logs metrics pace shutdown slots
+//   catalogue config in_flight kind_limit logs metrics pace sabotage shutdown slots
 //   middleware signals verdict
 //   roster
 //   executor
@@ -21,6 +21,7 @@ mod kind_limit;
 pub mod logs;
 pub mod metrics;
 mod pace;
+mod sabotage;
 pub mod shutdown;
 mod slots;
 

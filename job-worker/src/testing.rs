@@ -3,7 +3,7 @@
 //! A [`Harness`] shares nothing with others, so that tests run in parallel, and works in any tokio runtime. Every job
 //! goes through its JSON. Time stands still unless the test moves it.
 //!
-//! ```
+//! ```standalone_crate
 //! use job_core::{Context, Job, JobError, Perform};
 //! use job_worker::testing::{Drained, Harness};
 //! use job_worker::{assert_enqueued, refute_enqueued};

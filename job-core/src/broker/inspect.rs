@@ -1,4 +1,4 @@
-//! What operators see and take, beside the flow of deliveries.
+//! The operator's side of the seam: what waits where, and taking it into one's own hands.
 
 use crate::broker::{BoxFuture, Delivery};
 use crate::clock::Timestamp;
@@ -31,8 +31,7 @@ pub trait Inspect: Send + Sync {
     /// never was.
     ///
     /// # Errors
-    /// [`is_unsupported`](crate::error::Error::is_unsupported) without
-    /// [`can_find`](crate::broker::Capabilities::can_find).
+    /// [`is_unsupported`](crate::error::Error::is_unsupported) without [`can_find`](crate::broker::Capabilities::can_find).
     fn find<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Option<Found>>>;
 }
 

@@ -5,7 +5,7 @@
 /// After the pattern: `queue = "…"`, `within = …` (it is due after at most this duration) and `count = …` (exactly so
 /// many, instead of at least one). Where it fails, it tells what is enqueued.
 ///
-/// ```
+/// ```standalone_crate
 /// # use std::time::Duration;
 /// # use job_core::{Context, Job, JobError, Perform};
 /// # use job_worker::{assert_enqueued, testing::Harness};

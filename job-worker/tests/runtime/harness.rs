@@ -260,6 +260,29 @@ async fn a_timeout_passes_on_the_harness_clock() {
     assert_eq!(drained, Drained { dead: 1, ..NOTHING });
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_passes_on_another_thread_too() {
+    let begun = Arc::new(Notify::new());
+    let harness = builder(&["hangs"]).state(Arc::clone(&begun)).build().unwrap();
+    // Often, as the clock may move before the executor has set its alarm.
+    for _ in 0..200 {
+        harness.client().enqueue(Hangs).await.unwrap();
+        let wait = async {
+            begun.notified().await;
+            harness.clock().advance(Duration::from_secs(30));
+        };
+        let (drained, ()) = tokio::join!(harness.drain(), wait);
+        assert_eq!(drained, Drained { dead: 1, ..NOTHING });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokios_own_paused_time_changes_nothing() {
+    let harness = harness(&["child"]);
+    harness.client().enqueue(Child { n: 0 }).await.unwrap();
+    assert_eq!(harness.drain().await, Drained { completed: 1, ..NOTHING });
+}
+
 #[tokio::test]
 async fn a_missing_state_is_told_of() {
     let harness = harness(&["hangs"]);

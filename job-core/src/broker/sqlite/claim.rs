@@ -8,6 +8,7 @@ use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::row::{COLUMNS, Row, limit, micros};
 use crate::broker::sqlite::schema::{CLAIMED, DELAYED, READY};
 use crate::broker::sqlite::session::Session;
+use crate::sabotage;
 
 /// What names a claimed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ pub(super) fn release(session: &mut Session, queue: i64, tokens: &[Token]) -> Re
         count += statement.execute(params![token.seq, session.owner, token.claim, now])?;
     }
     session.effects.wake(queue);
+    sabotage::written("release");
     Ok(count)
 }
 
@@ -91,14 +93,20 @@ fn promote(session: &mut Session, queue: i64) -> Result<(), Fault> {
 fn mark(session: &mut Session, which: &str, chosen: &[&dyn rusqlite::ToSql]) -> Result<Claimed, Fault> {
     session.claim += 1;
     let claim = session.claim;
+    // Only under a name that is known: others who thought this process dead have forgotten it, and would never give back
+    // what it claims before it notices.
     let mut statement = session.conn.prepare_cached(&format!(
-        "UPDATE jobs SET state = {CLAIMED}, owner = ?1, claim = ?2 WHERE seq IN ({which}) RETURNING {COLUMNS}"
+        "UPDATE jobs SET state = {CLAIMED}, owner = ?1, claim = ?2 WHERE seq IN ({which}) \
+         AND EXISTS (SELECT 1 FROM owners WHERE id = ?1) RETURNING {COLUMNS}"
     ))?;
     let mut all: Vec<&dyn rusqlite::ToSql> = vec![&session.owner, &claim];
     all.extend_from_slice(chosen);
     let mut rows = collect(&mut statement, &all)?;
     // RETURNING has no order of its own.
     rows.sort_unstable_by_key(|row| (row.due, row.seq));
+    if !rows.is_empty() {
+        sabotage::written("claim");
+    }
     Ok(Claimed { claim, rows })
 }
 

@@ -8,6 +8,7 @@ use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::lock::{Identity, identity_of};
 use crate::broker::sqlite::op::{Manner, Op};
 use crate::broker::sqlite::session::{Effects, Session};
+use crate::sabotage::{self, Mutant};
 
 /// How long work that can be tried again waits for another process's lock.
 const HURRY_MAX: Duration = Duration::from_millis(100);
@@ -118,10 +119,12 @@ impl Committer {
         self.check_file()?;
         self.set_synchronous(is_full)?;
         let conn = &self.session.conn;
-        retry_busy(self.busy_timeout, || Ok(conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?))?;
+        retry_busy(self.busy_timeout, || Ok(conn.prepare_cached(begin())?.execute([])?))?;
+        sabotage::begun();
         let value = work(&mut self.session)?;
         let commit = || self.session.conn.prepare_cached("COMMIT")?.execute([]);
         commit().map_err(|error| Fault::from(error).at_commit())?;
+        sabotage::committed();
         Ok(value)
     }
 
@@ -184,4 +187,9 @@ impl Committer {
             op.answer(Err(fault.clone()));
         }
     }
+}
+
+/// Takes the lock at once: a transaction that read first could not be let to write, and would fail in place of waiting.
+fn begin() -> &'static str {
+    if sabotage::is_on(Mutant::DeferredBegin) { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" }
 }

@@ -98,7 +98,8 @@ fn open_once(path: &Path) -> Result<Connection, Fault> {
 }
 
 fn prepare(conn: &Connection) -> Result<(), Fault> {
-    let found = schema::examine(conn)?;
+    // In one snapshot: tables that another process makes between two looks would seem to be somebody else's.
+    let found = schema::examine(&*conn.unchecked_transaction()?)?;
     if found == Found::Fresh {
         // Only possible before the first table.
         conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;

@@ -23,6 +23,7 @@ use crate::broker::sqlite::shared::{Handle, Shared};
 use crate::broker::sqlite::writer::Writer;
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::sabotage;
 
 /// The files that this process has open. Held while one is opened, or two handles would begin two threads.
 static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Engine>>>> = Mutex::const_new(None);
@@ -186,6 +187,7 @@ impl Start {
         let conn = connection::open(&site)?;
         // Only beside a database that is ours.
         let owner = Owner::create(&locks(&site))?;
+        sabotage::fail_point("owner.locked");
         let session = Session {
             conn,
             catalog: Catalog::default(),

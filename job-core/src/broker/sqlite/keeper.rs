@@ -9,6 +9,7 @@ use crate::broker::sqlite::connection::beside;
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::owner::{self, Owner};
 use crate::broker::sqlite::shared::Shared;
+use crate::sabotage;
 
 /// A WAL beyond this is written back and cut, however long readers hold up the usual way.
 const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -35,7 +36,7 @@ impl Keeper {
     /// Does what is to be done once a second.
     pub(super) fn beat(&mut self, committer: &mut Committer, shared: &Shared) {
         shared.leads().iter().for_each(|lead| lead.check());
-        let kept = self.keep(committer);
+        let kept = self.keep(committer, shared);
         let is_gone = kept.as_ref().is_err_and(|fault| fault.kind == FaultKind::Gone);
         if let Err(fault) = kept
             && !(is_gone && self.was_gone)
@@ -49,17 +50,19 @@ impl Keeper {
     pub(super) fn end(self, mut committer: Committer) {
         let owner = self.owner.id;
         let retired = committer.transact(true, |session| owner::retire(session, owner));
+        sabotage::fail_point("stop.retired");
         // Folds the WAL into the database; a reader in another process may hold that up, and then does it itself.
         let _ = committer.session.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        sabotage::fail_point("stop.folded");
         drop(committer);
         if retired.is_ok() {
             self.owner.remove();
         }
     }
 
-    fn keep(&mut self, committer: &mut Committer) -> Result<(), Fault> {
+    fn keep(&mut self, committer: &mut Committer, shared: &Shared) -> Result<(), Fault> {
         let owners = owner::known(&committer.session)?;
-        self.stay_visible(committer, &owners)?;
+        self.stay_visible(committer, shared, &owners)?;
         for id in owners.into_iter().filter(|id| *id != self.owner.id) {
             self.bury(committer, id)?;
         }
@@ -68,7 +71,7 @@ impl Keeper {
     }
 
     /// Becomes a new owner when others cannot see any more that this one lives; they may have given back its claims.
-    fn stay_visible(&mut self, committer: &mut Committer, owners: &[i64]) -> Result<(), Fault> {
+    fn stay_visible(&mut self, committer: &mut Committer, shared: &Shared, owners: &[i64]) -> Result<(), Fault> {
         if self.owner.is_visible() && owners.contains(&self.owner.id) {
             return Ok(());
         }
@@ -76,12 +79,15 @@ impl Keeper {
         committer.session.owner = owner.id;
         committer.transact(true, owner::register)?;
         self.owner = owner;
+        // Under the old name they may have been told that there is nothing.
+        shared.consumers().iter().for_each(|held| held.wake());
         Ok(())
     }
 
     /// Gives back what an owner had, if it is dead.
     fn bury(&self, committer: &mut Committer, id: i64) -> Result<(), Fault> {
         let Some(lock) = owner::lock_dead(&self.locks, id)? else { return Ok(()) };
+        sabotage::fail_point("bury.locked");
         let count = committer.transact(true, |session| owner::retire(session, id))?;
         lock.remove();
         if count > 0 {

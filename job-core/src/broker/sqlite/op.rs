@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::session::Session;
 use crate::error::Result;
+use crate::sabotage::{self, Mutant};
 
 /// How an operation is committed, and what happens when that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,11 @@ pub(super) enum Manner {
 impl Manner {
     /// True when the commit must reach the disk.
     pub(super) fn is_full(self) -> bool {
-        matches!(self, Self::Publish | Self::Settle)
+        match self {
+            Self::Publish => !sabotage::is_on(Mutant::EnqueueUnflushed),
+            Self::Settle => true,
+            Self::Swift | Self::Lazy => false,
+        }
     }
 }
 

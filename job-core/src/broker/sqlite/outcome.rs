@@ -12,6 +12,9 @@ use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::name::{Kind, QueueName};
+use crate::sabotage::{self, Mutant};
+
+const DELETE: &str = "DELETE FROM jobs WHERE seq = ?1 AND owner = ?2 AND claim = ?3";
 
 const REWRITE: &str = "UPDATE OR REPLACE jobs SET queue = ?4, state = ?5, due = ?6, attempt = ?7, sequence = ?8, \
                        content = ?9, not_before = ?10, kind = ?11, details = ?12, payload = ?13, redeliveries = 0, \
@@ -53,8 +56,10 @@ pub(super) fn record(session: &mut Session, place: &Place, outcome: &Outcome) ->
 }
 
 fn delete(session: &Session, token: Token) -> Result<usize, Fault> {
-    let mut statement = session.conn.prepare_cached("DELETE FROM jobs WHERE seq = ?1 AND owner = ?2 AND claim = ?3")?;
-    Ok(statement.execute(params![token.seq, session.owner, token.claim])?)
+    let mut statement = session.conn.prepare_cached(&sabotage::fence(DELETE))?;
+    let count = statement.execute(params![token.seq, session.owner, token.claim])?;
+    sabotage::written("done");
+    Ok(count)
 }
 
 fn finish(session: &mut Session, place: &Place, then: &[Outgoing]) -> Result<Settled, Fault> {
@@ -72,9 +77,11 @@ fn finish(session: &mut Session, place: &Place, then: &[Outgoing]) -> Result<Set
     if delete(session, place.token)? != 1 {
         return Ok(Settled::Lost);
     }
+    let then = if sabotage::is_on(Mutant::ForgetThen) { &[] } else { then };
     for (message, queues) in then.iter().zip(&routes) {
         store::insert(session, queues, &message.envelope)?;
     }
+    sabotage::written("then");
     Ok(Settled::Recorded)
 }
 
@@ -88,7 +95,7 @@ fn rewrite(
 ) -> Result<usize, Fault> {
     let now = micros(session.clock.now());
     let due = micros_up(at);
-    let mut statement = session.conn.prepare_cached(REWRITE)?;
+    let mut statement = session.conn.prepare_cached(&sabotage::fence(REWRITE))?;
     let count = statement.execute(params![
         token.seq,
         session.owner,
@@ -105,5 +112,6 @@ fn rewrite(
         envelope.payload,
     ])?;
     session.effects.wake(queue);
+    sabotage::written(if envelope.details.death.is_some() { "dead" } else { "later" });
     Ok(count)
 }

@@ -10,6 +10,7 @@ use crate::broker::sqlite::claim::reclaim;
 use crate::broker::sqlite::fault::{Fault, FaultKind};
 use crate::broker::sqlite::lock::LockFile;
 use crate::broker::sqlite::session::Session;
+use crate::sabotage;
 
 /// This process as an owner of claims.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ impl Owner {
 /// Makes the session's owner known, so that others give back what it had if it dies.
 pub(super) fn register(session: &mut Session) -> Result<(), Fault> {
     session.conn.execute("INSERT OR IGNORE INTO owners(id) VALUES(?1)", [session.owner])?;
+    sabotage::written("register");
     Ok(())
 }
 
@@ -51,6 +53,7 @@ pub(super) fn register(session: &mut Session) -> Result<(), Fault> {
 pub(super) fn retire(session: &mut Session, owner: i64) -> Result<usize, Fault> {
     let count = reclaim(session, owner)?;
     session.conn.execute("DELETE FROM owners WHERE id = ?1", [owner])?;
+    sabotage::written("retire");
     Ok(count)
 }
 

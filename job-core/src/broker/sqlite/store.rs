@@ -9,6 +9,7 @@ use crate::broker::sqlite::session::Session;
 use crate::envelope::Envelope;
 use crate::error::Result;
 use crate::name::Kind;
+use crate::sabotage;
 
 const INSERT: &str = "INSERT INTO jobs(queue, id, state, due, attempt, sequence, redeliveries, content, enqueued_at, \
                       not_before, kind, details, payload) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12) \
@@ -20,7 +21,9 @@ pub(super) fn publish(session: &mut Session, message: &Outgoing) -> Result<Resul
         Ok(queues) => queues,
         Err(error) => return Ok(Err(error)),
     };
-    insert(session, &queues, &message.envelope).map(Ok)
+    let copies = insert(session, &queues, &message.envelope)?;
+    sabotage::written("publish");
+    Ok(Ok(copies))
 }
 
 /// Returns the queues that a message reaches.

@@ -1,0 +1,63 @@
+//! Faults that a test build can switch on: points at which a process dies, and mutants, which break one promise each.
+//!
+//! The chaos harness proves with them that it sees what it looks for. Without the feature `chaos` every function here is
+//! empty and inlined: no other build can be made to fail.
+
+#[cfg(feature = "chaos")]
+mod armed;
+#[cfg(not(feature = "chaos"))]
+mod idle;
+
+#[cfg(feature = "chaos")]
+pub use armed::{begun, committed, fail_point, fence, is_on, written};
+#[cfg(not(feature = "chaos"))]
+pub use idle::{begun, committed, fail_point, fence, is_on, written};
+
+/// A way to break one promise, chosen by the environment variable `JOB_MUTANT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A worker acknowledges a job before it runs it.
+    AcknowledgeFirst,
+    /// A job is settled by whoever names its row, whoever has claimed it since.
+    NoFence,
+    /// A job is forgotten without its followers.
+    ForgetThen,
+    /// A failed job comes back under the number of the attempt that failed.
+    RetrySameAttempt,
+    /// An enqueue answers before it is flushed to the disk. No kill shows it, only a loss of power.
+    EnqueueUnflushed,
+    /// A transaction that writes begins without the lock.
+    DeferredBegin,
+    /// A worker goes on to start jobs after it was told to stop.
+    StartAfterTerm,
+    /// A failed job comes back with other bytes of the same meaning.
+    ReencodeOnRetry,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::AcknowledgeFirst,
+        Self::NoFence,
+        Self::ForgetThen,
+        Self::RetrySameAttempt,
+        Self::EnqueueUnflushed,
+        Self::DeferredBegin,
+        Self::StartAfterTerm,
+        Self::ReencodeOnRetry,
+    ];
+
+    /// Returns the name by which the environment chooses it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AcknowledgeFirst => "acknowledge_first",
+            Self::NoFence => "no_fence",
+            Self::ForgetThen => "forget_then",
+            Self::RetrySameAttempt => "retry_same_attempt",
+            Self::EnqueueUnflushed => "enqueue_unflushed",
+            Self::DeferredBegin => "deferred_begin",
+            Self::StartAfterTerm => "start_after_term",
+            Self::ReencodeOnRetry => "reencode_on_retry",
+        }
+    }
+}

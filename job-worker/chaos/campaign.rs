@@ -1,0 +1,73 @@
+//! Breaks one promise after the other, and requires that the checker names each; and that it names none in between.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use job_core::BoxError;
+use job_core::sabotage::Mutant;
+
+use crate::check::Rule;
+use crate::director;
+use crate::plan::{Flags, Plan};
+use crate::report::line;
+
+/// What each mutant must be caught by.
+const SYMPTOMS: [(Mutant, &[Rule]); 7] = [
+    (Mutant::AcknowledgeFirst, &[Rule::Lost]),
+    (Mutant::NoFence, &[Rule::Fence, Rule::Unrecorded]),
+    (Mutant::ForgetThen, &[Rule::Lost]),
+    (Mutant::RetrySameAttempt, &[Rule::Attempts]),
+    (Mutant::DeferredBegin, &[Rule::Rejected, Rule::Died]),
+    (Mutant::StartAfterTerm, &[Rule::Drain]),
+    (Mutant::ReencodeOnRetry, &[Rule::Payload]),
+];
+
+/// The mutant that no kill shows: the system keeps what was written, whoever dies. The crash images of a recording file
+/// system are what must catch it, and their test is to switch on `Mutant::EnqueueUnflushed`.
+const NEEDS_POWER_LOSS: Mutant = Mutant::EnqueueUnflushed;
+
+const JOBS: u64 = 400;
+const KILLS: usize = 3;
+const STEALS: usize = 4;
+const DRAINS: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Runs each mutant, and one run without.
+pub(crate) async fn run(flags: &Flags) -> Result<ExitCode, BoxError> {
+    let mut red = 0;
+    for (mutant, symptoms) in SYMPTOMS {
+        let report = director::run(&plan(flags, Some(mutant))?).await?;
+        let is_red = symptoms.iter().any(|rule| report.count(*rule) > 0);
+        red += usize::from(is_red);
+        let verdict = if is_red { "red, as it must be" } else { "NOT SEEN" };
+        println!("mutant {}: {verdict} ({symptoms:?}): {}", mutant.name(), line(&report));
+    }
+    println!("mutant {}: not tried, it takes a loss of power", NEEDS_POWER_LOSS.name());
+    let clean = director::run(&plan(flags, None)?).await?;
+    let is_clean = crate::report::print(&clean) == ExitCode::SUCCESS;
+    println!("mutants={} red={red} clean={}", SYMPTOMS.len(), if is_clean { "green" } else { "red" });
+    Ok(if is_clean && red == SYMPTOMS.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn plan(flags: &Flags, mutant: Option<Mutant>) -> Result<Plan, BoxError> {
+    let short = Flags { jobs: JOBS, kills: KILLS, drains: DRAINS, steals: Some(STEALS), ..flags.clone() };
+    let plan = short.plan()?;
+    let name = mutant.map_or("clean", Mutant::name);
+    Ok(Plan {
+        folder: plan.folder.with_file_name(format!("mutant-{name}-{}", std::process::id())),
+        patience: if mutant.is_some() { PATIENCE } else { plan.patience },
+        mutant: mutant.map(Mutant::name),
+        ..plan
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutant_is_tried_or_said_to_be_not() {
+        let tried = |mutant: &Mutant| *mutant == NEEDS_POWER_LOSS || SYMPTOMS.iter().any(|(m, _)| m == mutant);
+        assert!(Mutant::ALL.iter().all(tried));
+    }
+}

@@ -1,0 +1,157 @@
+//! Proves from the histories of a run that nothing was lost, invented, or run more often than its faults explain.
+//!
+//! Pure: it reads no clock, no file and no broker. What it cannot prove it reports; it never repairs a history.
+
+mod rule;
+mod story;
+
+use crate::record::{Event, Fault, History};
+
+use story::{Harm, Stories};
+
+/// Share of the kills and drains that must strike a process with unsettled work.
+const STRIKES_MIN: f64 = 0.8;
+
+/// What a run has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) faults: usize,
+    /// Jobs whose publish was confirmed.
+    pub(crate) confirmed: usize,
+    /// Jobs that ran.
+    pub(crate) executed: usize,
+    /// Runs of a turn beyond its first.
+    pub(crate) duplicates: usize,
+    pub(crate) violations: Vec<Violation>,
+    /// Why the run proves nothing.
+    pub(crate) void: Vec<String>,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) rule: Rule,
+    pub(crate) count: usize,
+    pub(crate) text: String,
+}
+
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Each stored job reaches an end.
+    Lost,
+    /// What was refused, or never published, does not run.
+    Phantom,
+    /// The turns of a job have no gap, none is begun again after its end, and there are as many as its script says.
+    Attempts,
+    /// A job ends as its script says.
+    Ending,
+    /// Each duplicate is explained by a fault that its first run did not survive.
+    Duplicate,
+    /// Two runs of one turn are not both recorded.
+    Fence,
+    /// A process that nobody robbed records what it ran.
+    Unrecorded,
+    /// Nothing starts in a process that was told to stop.
+    Drain,
+    /// A job arrives with the bytes that were enqueued.
+    Payload,
+    /// A broker without a fault of its own refuses nothing.
+    Rejected,
+    /// A process does not end by itself.
+    Died,
+    /// The broker's own check finds no damage.
+    Damaged,
+    /// No job is left in a queue.
+    Left,
+}
+
+impl Rule {
+    /// All of them.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Lost,
+        Self::Phantom,
+        Self::Attempts,
+        Self::Ending,
+        Self::Duplicate,
+        Self::Fence,
+        Self::Unrecorded,
+        Self::Drain,
+        Self::Payload,
+        Self::Rejected,
+        Self::Died,
+        Self::Damaged,
+        Self::Left,
+    ];
+}
+
+impl Report {
+    /// Counts the violations of a rule.
+    pub(crate) fn count(&self, rule: Rule) -> usize {
+        self.violations.iter().filter(|violation| violation.rule == rule).map(|violation| violation.count).sum()
+    }
+
+    /// Counts the violations of the rules that have no column of their own.
+    pub(crate) fn unexplained(&self) -> usize {
+        let total: usize = self.violations.iter().map(|violation| violation.count).sum();
+        total - self.count(Rule::Lost) - self.count(Rule::Phantom) - self.count(Rule::Attempts)
+    }
+
+    fn add(&mut self, rule: Rule, text: String) {
+        self.violations.push(Violation { rule, count: 1, text });
+    }
+}
+
+/// Checks the histories of all processes of a run.
+pub(crate) fn check(histories: &[History]) -> Report {
+    let stories = Stories::gather(histories);
+    let mut report = Report {
+        faults: stories.harms.len(),
+        confirmed: stories.jobs.values().filter(|job| job.is_stored).count(),
+        executed: stories.jobs.values().filter(|job| !job.runs.is_empty()).count(),
+        ..Report::default()
+    };
+    for (id, job) in &stories.jobs {
+        rule::check(id, job, &stories.harms, &mut report);
+    }
+    for history in histories {
+        check_process(history, &stories.harms, &mut report);
+    }
+    check_strikes(&stories, &mut report);
+    report
+}
+
+fn check_process(history: &History, harms: &[Harm<'_>], report: &mut Report) {
+    let name = &history.process;
+    let is_robbed = harms.iter().any(|harm| harm.kind == Fault::Steal && harm.victim == *name);
+    let mut draining = None;
+    for record in &history.records {
+        match &record.event {
+            Event::Draining => draining = Some(record.at),
+            Event::Started { turn, .. } if draining.is_some_and(|at| record.at > at + rule::DRAIN_TOLERANCE_US) => {
+                report.add(Rule::Drain, format!("{name} started {turn:?} after it was told to stop"));
+            }
+            Event::Unrecorded { turn } if !is_robbed => {
+                report.add(Rule::Unrecorded, format!("{name} could not record {turn:?}"));
+            }
+            Event::Rejected { id, error } => report.add(Rule::Rejected, format!("{id} was refused: {error}")),
+            Event::Died { victim, status } => report.add(Rule::Died, format!("{victim} ended: {status}")),
+            Event::Damaged { detail } => report.add(Rule::Damaged, detail.clone()),
+            Event::Left { queue, count } => report.add(Rule::Left, format!("{count} jobs are left in {queue}")),
+            Event::Void { reason } => report.void.push(reason.clone()),
+            _ => {}
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "faults are few")]
+fn check_strikes(stories: &Stories<'_>, report: &mut Report) {
+    let aimed = stories.harms.iter().filter(|harm| matches!(harm.kind, Fault::Kill | Fault::Drain)).count();
+    let strikes = stories.strikes();
+    if (strikes as f64) < STRIKES_MIN * aimed as f64 {
+        report.void.push(format!("only {strikes} of {aimed} kills and drains struck unsettled work"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Made-up histories: a good one, and for each rule one that breaks it and nothing else.
+
+use super::*;
+use crate::record::{Record, Settled, Turn};
+use crate::script::Expected;
+
+const SECOND: i64 = 1_000_000;
+
+/// A run of three processes: `p` publishes, `w` and `v` work, and the director looks on.
+#[derive(Clone, Default)]
+struct Tale {
+    now: i64,
+    histories: Vec<History>,
+}
+
+impl Tale {
+    /// Appends what a process did a millisecond later.
+    fn note(mut self, process: &str, event: Event) -> Self {
+        self.now += 1000;
+        let record = Record { at: self.now, event };
+        match self.histories.iter_mut().find(|history| history.process == process) {
+            Some(history) => history.records.push(record),
+            None => self.histories.push(History { process: process.into(), records: vec![record] }),
+        }
+        self
+    }
+
+    fn invoked(self, id: &str, dies: bool, attempts: u32) -> Self {
+        let expected = Expected { dies, attempts, turns: 0 };
+        self.note("p", Event::Invoked { id: id.into(), hash: 7, expected, then: None })
+    }
+
+    fn stored(self, id: &str) -> Self {
+        self.note("p", Event::Stored { id: id.into() })
+    }
+
+    fn job(self, id: &str, attempts: u32) -> Self {
+        self.invoked(id, false, attempts).stored(id)
+    }
+
+    fn started(self, process: &str, id: &str, attempt: u32) -> Self {
+        self.note(process, Event::Started { turn: turn(id, attempt), hash: 7 })
+    }
+
+    fn effect(self, process: &str, id: &str) -> Self {
+        self.note(process, Event::Effect { id: id.into() })
+    }
+
+    fn settled(self, process: &str, id: &str, attempt: u32, outcome: Settled) -> Self {
+        self.note(process, Event::Settled { turn: turn(id, attempt), outcome })
+    }
+
+    fn failed(self, process: &str, id: &str, attempt: u32) -> Self {
+        self.started(process, id, attempt).settled(process, id, attempt, Settled::Back)
+    }
+
+    fn done(self, process: &str, id: &str, attempt: u32) -> Self {
+        self.started(process, id, attempt).effect(process, id).settled(process, id, attempt, Settled::Gone)
+    }
+
+    fn fault(self, kind: Fault, victim: &str) -> Self {
+        self.note("director", Event::Fault { kind, victim: victim.into() })
+    }
+
+    fn later(mut self, time: i64) -> Self {
+        self.now += time;
+        self
+    }
+
+    fn check(&self, expected: &[Rule]) -> Report {
+        let report = check(&self.histories);
+        let rules: Vec<Rule> = report.violations.iter().map(|violation| violation.rule).collect();
+        assert_eq!(rules, expected, "{:?}", report.violations);
+        report
+    }
+}
+
+fn turn(id: &str, attempt: u32) -> Turn {
+    Turn { id: id.into(), sequence: 0, attempt }
+}
+
+fn tale() -> Tale {
+    Tale::default()
+}
+
+#[test]
+fn a_good_run_has_no_violation() {
+    let tale = tale()
+        .job("a", 1)
+        .done("w", "a", 1)
+        .job("b", 3)
+        .failed("w", "b", 1)
+        .failed("v", "b", 2)
+        .done("w", "b", 3)
+        .invoked("c", true, 1)
+        .stored("c")
+        .started("w", "c", 1)
+        .settled("w", "c", 1, Settled::Gone)
+        .note("director", Event::Dead { id: "c".into() })
+        .note("w", Event::Draining);
+    let report = tale.check(&[]);
+    assert_eq!(report, Report { confirmed: 3, executed: 3, ..Report::default() });
+    assert_eq!(report.unexplained(), 0);
+}
+
+#[test]
+fn a_stored_job_without_an_end_is_lost() {
+    let never_ran = tale().job("a", 1).check(&[Rule::Lost]);
+    assert_eq!((never_ran.count(Rule::Lost), never_ran.unexplained()), (1, 0));
+    tale().job("a", 1).started("w", "a", 1).check(&[Rule::Lost]);
+    // Nobody knew that it was stored, but it ran.
+    tale().invoked("a", false, 1).started("w", "a", 1).check(&[Rule::Lost]);
+    // It may never have been stored.
+    tale().invoked("a", false, 1).check(&[]);
+}
+
+#[test]
+fn what_follows_a_stored_job_must_end_too() {
+    let link = |tale: Tale| {
+        let expected = Expected { dies: false, attempts: 1, turns: 0 };
+        let event = Event::Invoked { id: "l".into(), hash: 7, expected, then: Some("a".into()) };
+        tale.invoked("a", false, 1).note("p", event)
+    };
+    link(tale()).stored("l").done("w", "l", 1).check(&[Rule::Lost]);
+    link(tale()).stored("l").done("w", "l", 1).done("w", "a", 1).check(&[]);
+    link(tale()).check(&[]);
+}
+
+#[test]
+fn what_was_refused_or_never_published_must_not_run() {
+    let rejected = Event::Rejected { id: "a".into(), error: "no".into() };
+    let refused = tale().invoked("a", false, 1).note("p", rejected);
+    assert_eq!(refused.clone().done("w", "a", 1).check(&[Rule::Phantom, Rule::Rejected]).count(Rule::Phantom), 1);
+    refused.check(&[Rule::Rejected]);
+    tale().done("w", "a", 1).check(&[Rule::Phantom]);
+    // Refused at first, and stored by a later try.
+    let error = Event::Unconfirmed { id: "a".into() };
+    tale().invoked("a", false, 1).note("p", error).done("w", "a", 1).check(&[]);
+}
+
+#[test]
+fn attempts_have_no_gap_and_are_as_many_as_the_script_says() {
+    let gap = tale().job("a", 3).failed("w", "a", 1).done("w", "a", 3).check(&[Rule::Attempts]);
+    assert_eq!((gap.count(Rule::Attempts), gap.unexplained()), (1, 0));
+    tale().job("a", 2).done("w", "a", 2).check(&[Rule::Attempts]);
+    tale().job("a", 2).done("w", "a", 1).check(&[Rule::Attempts]);
+    tale().job("a", 2).failed("w", "a", 1).done("w", "a", 2).check(&[]);
+}
+
+#[test]
+fn a_turn_is_not_begun_again_after_its_end() {
+    tale().job("a", 1).failed("w", "a", 1).done("v", "a", 1).check(&[Rule::Duplicate, Rule::Attempts]);
+    // Given back, it may: but not without a reason.
+    let released = tale().job("a", 1).started("w", "a", 1).settled("w", "a", 1, Settled::Released);
+    released.done("v", "a", 1).check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn a_job_ends_as_its_script_says() {
+    let died = tale().job("a", 1).started("w", "a", 1).note("director", Event::Dead { id: "a".into() });
+    died.check(&[Rule::Ending]);
+    tale().invoked("a", true, 1).stored("a").done("w", "a", 1).check(&[Rule::Ending]);
+}
+
+#[test]
+fn a_duplicate_needs_a_kill_that_cut_off_its_first_run() {
+    let killed = tale().job("a", 1).started("w", "a", 1).fault(Fault::Kill, "w").done("v", "a", 1).check(&[]);
+    assert_eq!((killed.faults, killed.duplicates, killed.void.len()), (1, 1, 0));
+    let calm = tale().job("a", 1).started("w", "a", 1).done("v", "a", 1);
+    assert_eq!(calm.check(&[Rule::Duplicate]).unexplained(), 1);
+    // Somebody else was killed.
+    calm.clone().fault(Fault::Kill, "v").check(&[Rule::Duplicate]);
+    // A drain explains nothing.
+    calm.fault(Fault::Drain, "w").check(&[Rule::Duplicate]);
+    // One kill explains one run more, not two.
+    let twice = tale().job("a", 1).started("w", "a", 1).fault(Fault::Kill, "w").started("v", "a", 1);
+    twice.done("u", "a", 1).check(&[Rule::Duplicate]);
+    // What was settled before the kill was not cut off.
+    let settled = tale().job("a", 1).done("w", "a", 1).started("w", "b", 1).fault(Fault::Kill, "w");
+    settled.done("v", "a", 1).check(&[Rule::Duplicate, Rule::Attempts, Rule::Phantom]);
+}
+
+#[test]
+fn a_theft_explains_what_its_victim_ran_then_and_is_fenced() {
+    let robbed = tale().job("a", 1).started("w", "a", 1).fault(Fault::Steal, "w").started("v", "a", 1).effect("v", "a");
+    let unrecorded = Event::Unrecorded { turn: turn("a", 1) };
+    let fenced = robbed.clone().note("w", unrecorded.clone()).settled("v", "a", 1, Settled::Gone);
+    fenced.check(&[]);
+    // Both recorded.
+    let both = robbed.clone().settled("w", "a", 1, Settled::Gone).settled("v", "a", 1, Settled::Gone);
+    both.check(&[Rule::Fence]);
+    // The thief's end is refused.
+    robbed.settled("w", "a", 1, Settled::Gone).note("v", unrecorded).check(&[Rule::Unrecorded]);
+    // Long after the theft, its victim knows.
+    let late = tale().job("a", 1).fault(Fault::Steal, "w").later(9 * SECOND).started("w", "a", 1);
+    late.done("v", "a", 1).check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn nothing_starts_after_a_drain_signal() {
+    let drained = tale().job("a", 1).note("w", Event::Draining);
+    drained.clone().done("w", "a", 1).check(&[]);
+    drained.clone().later(SECOND).done("w", "a", 1).check(&[Rule::Drain]);
+    drained.later(SECOND).done("v", "a", 1).check(&[]);
+}
+
+#[test]
+fn other_bytes_than_were_enqueued_are_seen() {
+    let started = Event::Started { turn: turn("a", 1), hash: 8 };
+    let tale = tale().job("a", 1).note("w", started).effect("w", "a").settled("w", "a", 1, Settled::Gone);
+    tale.check(&[Rule::Payload]);
+}
+
+#[test]
+fn what_the_director_saw_counts() {
+    let died = Event::Died { victim: "w".into(), status: "exit status: 70".into() };
+    tale().note("director", died).check(&[Rule::Died]);
+    tale().note("director", Event::Damaged { detail: "page 3".into() }).check(&[Rule::Damaged]);
+    assert_eq!(
+        tale().note("director", Event::Left { queue: "q".into(), count: 3 }).check(&[Rule::Left]).unexplained(),
+        1
+    );
+    assert_eq!(tale().note("director", Event::Void { reason: "why".into() }).check(&[]).void, ["why"]);
+}
+
+#[test]
+fn kills_that_strike_nobody_make_the_run_void() {
+    let idle = tale().job("a", 1).done("w", "a", 1).fault(Fault::Kill, "w");
+    assert_eq!(idle.check(&[]).void, ["only 0 of 1 kills and drains struck unsettled work"]);
+    let idle = tale().job("a", 1).done("w", "a", 1).fault(Fault::Drain, "w");
+    assert_eq!(idle.check(&[]).void.len(), 1);
+    let busy = tale().job("a", 1).started("w", "a", 1).fault(Fault::Drain, "w").effect("w", "a");
+    assert!(busy.settled("w", "a", 1, Settled::Gone).check(&[]).void.is_empty());
+    // A producer that waits for an answer has unsettled work, too.
+    assert!(tale().invoked("a", false, 1).fault(Fault::Kill, "p").check(&[]).void.is_empty());
+}

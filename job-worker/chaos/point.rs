@@ -1,0 +1,99 @@
+//! The fail points: all places between two durable steps at which a process is made to die.
+
+use crate::process::Role;
+
+/// A fail point, and how it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Point {
+    pub(crate) name: &'static str,
+    pub(crate) role: Role,
+    pub(crate) reach: Reach,
+}
+
+/// How a process comes by a fail point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// At this passage, while it works.
+    Working(u32),
+    /// When it is told to stop.
+    Stopping,
+    /// When it gives back what a dead process had.
+    Burying,
+}
+
+/// All of them.
+pub(crate) const POINTS: [Point; 29] = [
+    point("owner.locked", Role::Producer, Reach::Working(1)),
+    point("register.written", Role::Worker, Reach::Working(1)),
+    point("register.committed", Role::Worker, Reach::Working(1)),
+    point("publish.written", Role::Producer, Reach::Working(4)),
+    point("publish.committed", Role::Producer, Reach::Working(4)),
+    point("claim.written", Role::Worker, Reach::Working(3)),
+    point("claim.committed", Role::Worker, Reach::Working(3)),
+    point("run.begun", Role::Worker, Reach::Working(5)),
+    point("run.ended", Role::Worker, Reach::Working(5)),
+    point("settle.begun", Role::Worker, Reach::Working(5)),
+    point("settle.ended", Role::Worker, Reach::Working(5)),
+    point("done.written", Role::Worker, Reach::Working(5)),
+    point("done.committed", Role::Worker, Reach::Working(5)),
+    point("later.written", Role::Worker, Reach::Working(3)),
+    point("later.committed", Role::Worker, Reach::Working(3)),
+    point("dead.written", Role::Worker, Reach::Working(1)),
+    point("dead.committed", Role::Worker, Reach::Working(1)),
+    point("done.written", Role::Relay, Reach::Working(2)),
+    point("then.written", Role::Relay, Reach::Working(2)),
+    point("then.committed", Role::Relay, Reach::Working(2)),
+    point("release.written", Role::Worker, Reach::Stopping),
+    point("release.committed", Role::Worker, Reach::Stopping),
+    point("retire.written", Role::Worker, Reach::Stopping),
+    point("retire.committed", Role::Worker, Reach::Stopping),
+    point("stop.retired", Role::Worker, Reach::Stopping),
+    point("stop.folded", Role::Worker, Reach::Stopping),
+    point("bury.locked", Role::Worker, Reach::Burying),
+    point("retire.written", Role::Worker, Reach::Burying),
+    point("retire.committed", Role::Worker, Reach::Burying),
+];
+
+const fn point(name: &'static str, role: Role, reach: Reach) -> Point {
+    Point { name, role, reach }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::POINTS;
+
+    /// The names in a folder of sources: `fail_point("a.b")`, and two for each `written("a")`.
+    fn names(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                names(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let quoted = |call: &str| {
+                let texts = text.split(call).skip(1).filter_map(|rest| rest.strip_prefix('"'));
+                texts.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect::<Vec<_>>()
+            };
+            found.extend(quoted("fail_point("));
+            found.extend(
+                quoted("written(").iter().flat_map(|name| [format!("{name}.written"), format!("{name}.committed")]),
+            );
+        }
+    }
+
+    #[test]
+    fn the_list_has_every_point_of_the_sources() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut found = BTreeSet::new();
+        names(&root.join("job-core/src"), &mut found);
+        names(&root.join("job-worker/src"), &mut found);
+        // One that is chosen by a condition.
+        found.extend(["dead.written", "dead.committed", "later.written", "later.committed"].map(str::to_owned));
+        let listed: BTreeSet<String> = POINTS.iter().map(|point| point.name.to_owned()).collect();
+        assert_eq!(listed, found);
+    }
+}

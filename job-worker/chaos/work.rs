@@ -1,0 +1,103 @@
+//! The worker role: the framework's own command line, with a job that follows its script and a history around it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use job_core::broker::BoxFuture;
+use job_core::clock::Clock;
+use job_core::context::Parts;
+use job_core::observation::{FinishedOutcome, Observation, Observer, Phase, Run};
+use job_core::{BoxError, Context, Job, JobError, Perform};
+use job_worker::WorkerBuilder;
+use job_worker::middleware::{Middleware, NextRun, RunResult};
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Book, Event, Settled, Turn, hash};
+use crate::script::Script;
+
+const SNOOZE: Duration = Duration::from_millis(30);
+
+/// What a worker's jobs share: the history, and which turns run.
+struct Ledger {
+    book: Book,
+    turns: Mutex<HashMap<String, Turn>>,
+}
+
+#[derive(Job, Serialize, Deserialize)]
+#[job(queue = "chores", state(Arc<Ledger>), max_attempts = 4, backoff = "fixed(50ms)")]
+struct Chore {
+    #[serde(flatten)]
+    script: Script,
+}
+
+impl Perform for Chore {
+    async fn perform(self, cx: Context<Self>) -> Result<(), JobError> {
+        let Script { milliseconds, turns, failures, discards } = self.script;
+        Clock::system().sleep(Duration::from_millis(milliseconds)).await;
+        let sequence = cx.envelope().sequence;
+        if sequence < turns {
+            let is_snooze = sequence % 2 == 1;
+            return Err(if is_snooze { JobError::snooze(SNOOZE) } else { JobError::continue_with(sequence) });
+        }
+        if cx.attempt() <= failures {
+            return Err("it was told to fail".into());
+        }
+        if discards {
+            return Err(JobError::discard("it was told to give up"));
+        }
+        cx.state::<Arc<Ledger>>().book.note(Event::Effect { id: cx.id().to_string() });
+        Ok(())
+    }
+}
+
+struct Witness(Arc<Ledger>);
+
+impl Middleware for Witness {
+    fn call<'a>(&'a self, run: &'a Parts, next: NextRun<'a>) -> BoxFuture<'a, RunResult> {
+        Box::pin(async move {
+            let turn = Turn::of(&run.envelope);
+            self.0.turns().insert(turn.id.clone(), turn.clone());
+            self.0.book.note(Event::Started { turn: turn.clone(), hash: hash(&run.envelope.payload) });
+            let result = next.run().await;
+            let answer = result.as_ref().map_or_else(|error| format!("{:?}", error.next()), |()| "ok".into());
+            self.0.book.note(Event::Finished { turn, answer });
+            result
+        })
+    }
+}
+
+impl Observer for Witness {
+    fn observe(&self, observation: &Observation<'_>) {
+        match observation {
+            Observation::Finished { run, outcome, .. } => self.settled(*run, *outcome),
+            Observation::Phase { phase: Phase::Draining, .. } => self.0.book.note(Event::Draining),
+            _ => {}
+        }
+    }
+}
+
+impl Witness {
+    fn settled(&self, run: Run<'_>, outcome: FinishedOutcome) {
+        let Some(turn) = self.0.turns().remove(&run.id.to_string()) else { return };
+        let outcome = match outcome {
+            FinishedOutcome::Completed | FinishedOutcome::Dead(_) => Settled::Gone,
+            FinishedOutcome::Retried | FinishedOutcome::Snoozed | FinishedOutcome::Continued => Settled::Back,
+            FinishedOutcome::Released => Settled::Released,
+            FinishedOutcome::Unrecorded => return self.0.book.note(Event::Unrecorded { turn }),
+        };
+        self.0.book.note(Event::Settled { turn, outcome });
+    }
+}
+
+impl Ledger {
+    fn turns(&self) -> MutexGuard<'_, HashMap<String, Turn>> {
+        self.turns.lock().expect("no code panics while it holds the turns")
+    }
+}
+
+/// Gives a worker its history.
+pub(crate) fn set_up(worker: WorkerBuilder) -> Result<WorkerBuilder, BoxError> {
+    let ledger = Arc::new(Ledger { book: Book::of_this_process()?, turns: Mutex::default() });
+    Ok(worker.state(Arc::clone(&ledger)).middleware(Witness(Arc::clone(&ledger))).observer(Arc::new(Witness(ledger))))
+}
