@@ -11,7 +11,8 @@ pub mod getting_started {}
 #[doc = include_str!("../docs/writing-jobs.md")]
 pub mod writing_jobs {}
 
-#[doc = "[stopping and deploying]: crate::guide::stopping_and_deploying\n[writing jobs]: crate::guide::writing_jobs\n"]
+#[doc = "[dead jobs]: crate::guide::dead_letters\n[writing jobs]: crate::guide::writing_jobs\n"]
+#[doc = "[stopping and deploying]: crate::guide::stopping_and_deploying\n"]
 #[doc = include_str!("../docs/retries.md")]
 pub mod retries {}
 
@@ -20,6 +21,11 @@ pub mod retries {}
 #[doc = "[a day]: crate::guide::retries#a-kind-that-no-worker-knows\n"]
 #[doc = include_str!("../docs/stopping-and-deploying.md")]
 pub mod stopping_and_deploying {}
+
+#[doc = "[idempotency key]: crate::guide::writing_jobs\n[the reasons]: crate::guide::retries#why-a-job-is-dead\n"]
+#[doc = "[sending one back from code]: crate::guide::retries#sending-a-dead-job-back\n"]
+#[doc = include_str!("../docs/dead-letters.md")]
+pub mod dead_letters {}
 
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}

@@ -1,6 +1,7 @@
 //! End-to-end tests: the real worker binary, real files, real signals.
 
 mod dead;
+mod guide;
 mod history;
 mod kill;
 mod mistakes;

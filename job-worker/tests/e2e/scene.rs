@@ -92,6 +92,14 @@ impl Scene {
         Answer::of(self.program(env!("CARGO_BIN_EXE_job-worker"), args), stdin)
     }
 
+    /// Runs a line in a shell, in which `my-worker` is the stock program, and returns all that it prints.
+    pub(crate) fn shell(&self, line: &str) -> String {
+        let line = format!("exec 2>&1; {}", line.replace("my-worker", env!("CARGO_BIN_EXE_job-worker")));
+        let answer = Answer::of(self.program("/bin/sh", &["-c", &line]), "");
+        assert_eq!(answer.stderr, "");
+        answer.stdout
+    }
+
     /// Runs a command of the stock program on a terminal, and returns what that shows.
     pub(crate) fn on_terminal(&self, args: &[&str], typed: &str) -> String {
         self.program_on_terminal(env!("CARGO_BIN_EXE_job-worker"), args, typed)

@@ -114,6 +114,8 @@ fn whole(queue: &QueueName, envelope: &Envelope) -> Value {
     whole["headers"] = json!(details.headers);
     whole["traceparent"] = json!(details.trace.map(|trace| trace.to_string()));
     whole["cursor"] = json!(details.cursor);
+    whole["chain"] = json!(details.chain);
+    whole["crashes"] = json!(details.crashes);
     whole["sequence"] = json!(envelope.sequence);
     whole["content"] = json!(envelope.content);
     // What is no JSON is there as text; `--payload` prints the bytes.
