@@ -21,5 +21,8 @@ pub mod retries {}
 #[doc = include_str!("../docs/stopping-and-deploying.md")]
 pub mod stopping_and_deploying {}
 
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}

@@ -63,12 +63,12 @@ impl Broker for Scripted {
     fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>> {
         let answer = self.script.lock().unwrap().pop_front();
         Box::pin(async move {
-            let lost = |_| Err(Error::unconfirmed("the connection died"));
+            let lost = || Err(Error::unconfirmed("the connection died"));
             let count = messages.len();
             match answer {
                 None => self.memory.publish(messages).await,
-                Some(Answer::StoredInSecret) => self.memory.publish(messages).await.into_iter().map(lost).collect(),
-                Some(Answer::NotStored) => (0..count).map(lost).collect(),
+                Some(Answer::StoredInSecret) => self.memory.publish(messages).await.iter().map(|_| lost()).collect(),
+                Some(Answer::NotStored) => (0..count).map(|_| lost()).collect(),
                 Some(Answer::Rejected) => (0..count).map(|_| Err(Error::rejected("the disk is full"))).collect(),
             }
         })
@@ -284,7 +284,7 @@ async fn a_running_job_is_not_cancelled() {
     let id = scene.client.enqueue(letter()).await.unwrap();
     let mail = QueueName::parse("mail").unwrap();
     scene.memory.declare(&Topology::default().queue(mail.clone())).await.unwrap();
-    let mut consumer = scene.memory.consume(&mail, Window { slots: 1 }).await.unwrap();
+    let mut consumer = scene.memory.consume(&mail, Window::new(1)).await.unwrap();
     let running = consumer.next_many(1).await.unwrap();
     assert_eq!(scene.client.state(&id).await.unwrap(), Some(JobState::Running));
     assert!(!scene.client.cancel(&id).await.unwrap());
