@@ -23,6 +23,7 @@ pub(crate) struct Scene {
     pub(crate) client: Client,
     finished: Arc<Mutex<Vec<Finished>>>,
     enqueued: Arc<Mutex<Vec<JobId>>>,
+    started: Arc<Mutex<Vec<String>>>,
 }
 
 /// A run that ended, as the observers were told.
@@ -40,13 +41,23 @@ impl Scene {
     }
 
     pub(crate) fn on(broker: Arc<dyn Broker>) -> Self {
-        Self { client: Client::new(Arc::clone(&broker)), broker, finished: Arc::default(), enqueued: Arc::default() }
+        Self {
+            client: Client::new(Arc::clone(&broker)),
+            broker,
+            finished: Arc::default(),
+            enqueued: Arc::default(),
+            started: Arc::default(),
+        }
     }
 
     /// Builds a worker for these kinds, which stops when it is idle.
     pub(crate) fn worker(&self, kinds: &[&str]) -> WorkerBuilder {
         let (finished, enqueued) = (Arc::clone(&self.finished), Arc::clone(&self.enqueued));
+        let started = Arc::clone(&self.started);
         let observer = move |observation: &Observation<'_>| {
+            if let Observation::Started { run, .. } = observation {
+                started.lock().expect("no test panics while it holds this").push(run.kind.to_owned());
+            }
             if let Observation::Enqueued { id, .. } = observation {
                 enqueued.lock().expect("no test panics while it holds this").push((*id).clone());
             }
@@ -75,6 +86,12 @@ impl Scene {
 
     pub(crate) fn finished(&self) -> Vec<Finished> {
         self.finished.lock().expect("no test panics while it holds this").clone()
+    }
+
+    /// The kinds of the runs, in the order in which they began. They ended in this order only where nothing came back or
+    /// followed at once: a run's end is told after its outcome is recorded, and what that brings may be quicker.
+    pub(crate) fn started(&self) -> Vec<String> {
+        self.started.lock().expect("no test panics while it holds this").clone()
     }
 
     /// What the worker enqueued.

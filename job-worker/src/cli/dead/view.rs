@@ -141,7 +141,8 @@ fn text(queue: &QueueName, envelope: &Envelope) -> String {
     {
         line(name, &whole[name]);
     }
-    for failure in &envelope.details.failures {
+    let details = &envelope.details;
+    for failure in &details.failures {
         let error = format!(
             "{} attempt {}: {}",
             json!(failure.at).as_str().unwrap_or_default(),
@@ -150,8 +151,11 @@ fn text(queue: &QueueName, envelope: &Envelope) -> String {
         );
         line("failure", &error.into());
     }
-    for (name, value) in &envelope.details.headers {
+    for (name, value) in &details.headers {
         line("header", &format!("{name}: {value}").into());
+    }
+    for step in details.chain.iter().flat_map(|chain| &chain.rest) {
+        line("followed by", &step.kind.as_str().into());
     }
     line("payload", &String::from_utf8_lossy(&envelope.payload).into());
     text
@@ -159,7 +163,7 @@ fn text(queue: &QueueName, envelope: &Envelope) -> String {
 
 #[cfg(test)]
 mod tests {
-    use job_core::envelope::DeathReason;
+    use job_core::envelope::{Chained, DeathReason, Step};
     use job_core::name::{JobId, Kind};
 
     use super::*;
@@ -171,6 +175,9 @@ mod tests {
         envelope.push_failure(at, "disk full\nat last");
         envelope.declare_dead(at, DeathReason::Attempts, "disk full\nat last");
         envelope.details.headers.insert("tenant".into(), "7".into());
+        let (kind, queue) = (Kind::parse("ship").unwrap(), QueueName::parse("mail").unwrap());
+        let step = Step { kind, queue, payload: "1".into(), expires: None, max_attempts: None };
+        envelope.details.chain = Some(Chained { rest: vec![step], ..Chained::default() });
         envelope
     }
 
@@ -187,6 +194,7 @@ attempts     1
 enqueued at  2026-01-01T00:00:00Z
 failure      2026-01-01T00:00:00Z attempt 1: disk full\nat last
 header       tenant: 7
+followed by  ship
 payload      {"b": 1, "a": "x"}
 "#;
         assert_eq!(text(&queue, &dead()), expected);
