@@ -4,11 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_image_processing");
 const PHOTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/photos");
+
+/// What a worker says once it can be stopped.
+const READY: &str = "working; Ctrl-C stops when what runs is finished\n";
 
 /// What a run that succeeded printed.
 struct Printed {
@@ -71,7 +75,7 @@ fn a_second_run_makes_the_same_files_again() {
     assert_eq!(files(&folder.path().join("resized")), made);
     for printed in [first, second] {
         assert_eq!(["processed", "failed", "dead"].map(|name| printed.count(name)), [12, 0, 0]);
-        assert_eq!(printed.stderr, "");
+        assert_eq!(printed.stderr, READY);
     }
 }
 
@@ -91,7 +95,10 @@ fn broken_photographs_end_dead_with_the_reason_and_the_rest_goes_on() {
 #[test]
 fn app_and_worker_are_processes_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
-    let worker = start(folder.path(), &["--role", "worker"]);
+    let mut worker = start(folder.path(), &["--role", "worker"]);
+    let mut ready = [0; READY.len()];
+    worker.stderr.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    assert_eq!(ready, READY.as_bytes());
     let app = run(folder.path(), &["--role", "app"]);
     assert_eq!(app.count("enqueued"), 12);
     // Ends when nobody has anything left to do.

@@ -3,7 +3,8 @@
 //! Clients publish through it, workers consume, operators inspect. What each method means is defined by the contract
 //! suite (feature `contract`), which every broker passes.
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +12,17 @@ use std::time::Duration;
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::name::{JobId, QueueName};
+use crate::name::QueueName;
 use crate::topology::{Target, Topology};
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod inspect;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+pub use inspect::{Found, Inspect, JobState, Page, QueueStats, Which};
 
 /// A boxed future, as the traits of this module return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -65,6 +69,18 @@ pub trait Broker: Send + Sync + 'static {
     /// Returns the operator's view, where the broker has one.
     fn inspect(&self) -> Option<&dyn Inspect>;
 
+    /// Copies all that is stored, as of one moment, into a new file, while others go on. The file is there only once it
+    /// is whole, on the disk and checked.
+    ///
+    /// # Errors
+    /// [`is_unsupported`](Error::is_unsupported) where the broker keeps no file of its own,
+    /// [`is_invalid`](Error::is_invalid) when the new file exists already or cannot be made there.
+    fn backup<'a>(&'a self, file: &'a Path) -> BoxFuture<'a, Result<Backup>> {
+        let name = self.capabilities().name;
+        let text = format!("the broker \"{name}\" cannot back up to \"{}\"; only \"sqlite\" can", file.display());
+        Box::pin(ready(Err(Error::unsupported(text))))
+    }
+
     /// Finishes what is under way and gives up the connection: consumers end, deliveries that are not settled go back to
     /// their queues, and leaderships are free. Later calls fail with [`is_unavailable`](Error::is_unavailable).
     fn close(&self) -> BoxFuture<'_, Result<()>>;
@@ -106,11 +122,34 @@ pub struct Stored {
     pub copies: Option<u32>,
 }
 
+/// What a backup holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Jobs in it, the dead ones too.
+    pub jobs: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
 /// How much a consumer is going to run at once. The broker derives from it how far ahead it claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Jobs that run at once, at least 1.
     pub slots: usize,
+    /// The broker may claim more than the slots, to have the next jobs at hand.
+    pub claims_ahead: bool,
+}
+
+impl Window {
+    /// Makes the window of a consumer that runs so many jobs at once, with the next ones at hand.
+    pub const fn new(slots: usize) -> Self {
+        Self { slots, claims_ahead: true }
+    }
+
+    /// Makes the window of a consumer that never holds more than it runs.
+    pub const fn exact(slots: usize) -> Self {
+        Self { slots, claims_ahead: false }
+    }
 }
 
 /// Deliveries of one queue.
@@ -242,92 +281,6 @@ pub struct Entry {
     pub version: u64,
     /// The setting; `null` removes it.
     pub value: serde_json::Value,
-}
-
-/// The operator's view. Redriving, editing, purging and moving are `take`, publish and `Done`.
-pub trait Inspect: Send + Sync {
-    /// Returns all known queues, the dead ones too, in the order of their names.
-    ///
-    /// # Errors
-    /// When the broker cannot be asked.
-    fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>>;
-
-    /// Returns a page of what waits in a queue, due or not, without taking it, in the order of being due.
-    ///
-    /// # Errors
-    /// When the broker cannot be asked, or this queue cannot be browsed.
-    fn peek<'a>(&'a self, queue: &'a QueueName, page: Page) -> BoxFuture<'a, Result<Vec<Envelope>>>;
-
-    /// Takes waiting messages, due or not, to settle them; none that runs. Such a settlement is durable, whatever the
-    /// outcome.
-    ///
-    /// # Errors
-    /// When the broker cannot be asked.
-    fn take<'a>(&'a self, queue: &'a QueueName, which: Which) -> BoxFuture<'a, Result<Vec<Delivery>>>;
-
-    /// Looks up a job by its id, in all queues, the dead ones last; `None` when none holds it: it is done, cancelled, or
-    /// never was.
-    ///
-    /// # Errors
-    /// [`is_unsupported`](Error::is_unsupported) without [`can_find`](Capabilities::can_find).
-    fn find<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Option<Found>>>;
-}
-
-/// What is known of a queue. What a broker cannot tell is `None`, never 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueStats {
-    /// The queue.
-    pub name: QueueName,
-    /// Messages that could be delivered now.
-    pub ready: Option<u64>,
-    /// Messages that are not due yet.
-    pub delayed: Option<u64>,
-    /// Messages that are handed out and not settled.
-    pub running: Option<u64>,
-    /// Since when the oldest ready message could have been delivered.
-    pub oldest_ready: Option<Timestamp>,
-}
-
-/// A page of a listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// Messages to skip.
-    pub offset: usize,
-    /// Messages to return at the most.
-    pub limit: usize,
-}
-
-/// Which of a queue's messages to take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The one with this id.
-    Id(JobId),
-    /// The oldest ones, at most this many.
-    First(usize),
-}
-
-/// A job that was looked up.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// The queue that holds it.
-    pub queue: QueueName,
-    /// What it is doing.
-    pub state: JobState,
-    /// The job.
-    pub envelope: Envelope,
-}
-
-/// What a stored job is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
-    /// It could be started now.
-    Ready,
-    /// It is not due before this instant.
-    Delayed(Timestamp),
-    /// A process has it.
-    Running,
-    /// It is kept among the dead.
-    Dead,
 }
 
 impl Outgoing {

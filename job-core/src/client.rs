@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::broker::{Broker, Inspect, JobState, Outcome, Outgoing, Stored, Which};
+use crate::chain::Chain;
 use crate::envelope::{Envelope, PAYLOAD_BYTES_MAX_DEFAULT};
 use crate::error::{Error, Result};
-use crate::job::{AnyJob, Job, JobType};
+use crate::job::{AnyJob, Job, JobType, encode, unwritable};
 use crate::name::{JobId, Kind, QueueName};
 use crate::observation::{Observation, Observers};
-use crate::options::{JobOptions, QUEUE_DEFAULT};
+use crate::options::JobOptions;
 use crate::trace::TraceParent;
 
 mod enqueue;
@@ -102,8 +103,14 @@ impl Client {
     ///
     /// Dropping a builder that is being awaited leaves it unknown whether the job was stored.
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue {
-        let payload = serde_json::to_vec(&job).map_err(|e| unwritable(J::KIND, e));
-        self.builder(J::KIND, J::OPTIONS, payload)
+        self.builder(J::KIND, J::OPTIONS, encode(&job))
+    }
+
+    /// Enqueues the first job of a chain, with the others as data that travels with it. The builder's options are those
+    /// of the first job, and so is the id; headers and trace go on to the others.
+    pub fn enqueue_chain(&self, chain: Chain) -> Enqueue {
+        let Chain { first, rest } = chain;
+        self.builder(first.kind, first.options, first.payload).followed_by(rest)
     }
 
     /// Enqueues a job of a type that is not known here.
@@ -183,21 +190,14 @@ impl Client {
     fn draft(&self, kind: &str, options: JobOptions, payload: Result<Vec<u8>>) -> Result<Outgoing> {
         let now = self.broker.clock().now();
         let payload = payload?;
-        if payload.len() > self.settings.payload_bytes_max {
-            return Err(Error::invalid(format!(
-                "the payload of \"{kind}\" has {} bytes, the limit is {}; store the data elsewhere and enqueue where it is",
-                payload.len(),
-                self.settings.payload_bytes_max
-            )));
-        }
+        check_payload_size(kind, payload.len(), self.settings.payload_bytes_max)?;
         let mut envelope = Envelope::new(self.next_id(now), Kind::parse(kind)?, payload, now);
         envelope.details.expires = options.expires.map(|d| crate::clock::later(now, d));
         if let Some(origin) = &self.origin {
             envelope.details.trace = origin.trace.map(TraceParent::child);
             envelope.details.trace_state.clone_from(&origin.trace_state);
         }
-        let queue = if options.queue.is_empty() { QUEUE_DEFAULT } else { options.queue };
-        Ok(Outgoing::to_queue(QueueName::parse_any(queue)?, envelope))
+        Ok(Outgoing::to_queue(QueueName::parse_any(options.queue_or_default())?, envelope))
     }
 
     fn next_id(&self, now: crate::clock::Timestamp) -> JobId {
@@ -267,6 +267,11 @@ fn is_unconfirmed(answer: &Result<Stored>) -> bool {
     answer.as_ref().is_err_and(Error::is_unconfirmed)
 }
 
-fn unwritable(kind: &str, error: serde_json::Error) -> Error {
-    Error::invalid(format!("the job \"{kind}\" cannot be written as JSON")).caused_by(error)
+fn check_payload_size(kind: &str, bytes: usize, bytes_max: usize) -> Result<()> {
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the payload of \"{kind}\" has {bytes} bytes, the limit is {bytes_max}; store the data elsewhere and enqueue where it is"
+    )))
 }

@@ -1,5 +1,6 @@
 //! From a URL to a broker: the one place that knows every implementation.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::broker::Broker;
@@ -31,6 +32,21 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
     }
 }
 
+/// Connects as [`connect`] does, but makes nothing: for those who look at what others store, and who would take a fresh
+/// file for an empty one.
+///
+/// # Errors
+/// As [`connect`], and [`is_invalid`](Error::is_invalid) when a file is not there yet.
+pub async fn connect_existing(url: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
+    if let Some(path) = url.strip_prefix("sqlite:").map(without_slashes)
+        && !path.is_empty()
+        && !Path::new(path).exists()
+    {
+        return Err(Error::invalid(format!("there is no database {path:?}; name the one that the workers use")));
+    }
+    connect(url, clock).await
+}
+
 impl Client {
     /// Connects to the broker that a URL names; see [`connect`].
     ///
@@ -42,10 +58,14 @@ impl Client {
     }
 }
 
+/// "sqlite:///var/jobs.db" and "sqlite:/var/jobs.db" mean the same file, as do "sqlite://jobs.db" and "sqlite:jobs.db".
+fn without_slashes(rest: &str) -> &str {
+    rest.strip_prefix("//").unwrap_or(rest)
+}
+
 #[cfg(feature = "sqlite")]
 async fn open_sqlite(rest: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
-    // "sqlite:///var/jobs.db" and "sqlite:/var/jobs.db" mean the same file, as do "sqlite://jobs.db" and "sqlite:jobs.db".
-    let path = rest.strip_prefix("//").unwrap_or(rest);
+    let path = without_slashes(rest);
     if path.is_empty() {
         return Err(Error::invalid("broker URL \"sqlite:\" names no file; write \"sqlite:jobs.db\""));
     }

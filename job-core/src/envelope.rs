@@ -12,6 +12,10 @@ use crate::error::{Error, Result};
 use crate::name::{JobId, Kind};
 use crate::trace::TraceParent;
 
+mod chained;
+
+pub use chained::{CHAIN_BYTES_MAX, CHAIN_STEPS_MAX, Chained, Step};
+
 /// Largest payload that a client sends unless told otherwise: 256 KiB, the limit of the strictest hosted queues.
 pub const PAYLOAD_BYTES_MAX_DEFAULT: usize = 256 * 1024;
 
@@ -47,7 +51,7 @@ pub struct Envelope {
     pub not_before: Option<Timestamp>,
     /// The number of the next run, from 1.
     pub attempt: u32,
-    /// Grows with each deliberate new turn: continue, snooze, park, redrive. From 0.
+    /// Grows with each deliberate new turn after a run: continue, snooze, redrive. From 0.
     pub sequence: u32,
     /// What only few jobs have.
     pub details: Details,
@@ -77,6 +81,9 @@ pub struct Details {
     /// How often a process died while it ran this job alone.
     #[serde(skip_serializing_if = "is_zero")]
     pub crashes: u32,
+    /// `crashes` counts the coming run already; only the death of its process leaves that so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_armed: bool,
     /// Where `continue_with` left off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<serde_json::Value>,
@@ -95,6 +102,9 @@ pub struct Details {
     /// Why the job is dead, once it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub death: Option<Death>,
+    /// What follows once the job has completed, where it is part of a chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chained>,
     /// The W3C trace context of the enqueue.
     #[serde(skip_serializing_if = "Option::is_none", with = "trace_text")]
     pub trace: Option<TraceParent>,
@@ -219,6 +229,7 @@ impl Envelope {
         let details = &mut self.details;
         details.death = None;
         details.crashes = 0;
+        details.is_armed = false;
         details.stalls = 0;
         details.snoozes = 0;
         details.parked_since = None;

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 
 use crate::envelope::{Content, Envelope};
+use crate::error::{Error, Result};
 use crate::options::JobOptions;
 
 /// A command that is stored as JSON and run later.
@@ -101,6 +102,18 @@ fn decode_bytes<J: Job>(payload: &[u8], content: Content) -> serde_json::Result<
             J::deserialize(serde_json::Value::from(text))
         }
     }
+}
+
+/// Encodes a job: its own JSON.
+///
+/// # Errors
+/// Names the job; the cause is that of the type's `Serialize`.
+pub fn encode<J: Job>(job: &J) -> Result<Vec<u8>> {
+    serde_json::to_vec(job).map_err(|error| unwritable(J::KIND, error))
+}
+
+pub(crate) fn unwritable(kind: &str, error: serde_json::Error) -> Error {
+    Error::invalid(format!("the job \"{kind}\" cannot be written as JSON")).caused_by(error)
 }
 
 /// What [`AnyJob::payload`] answers.

@@ -4,6 +4,8 @@
 //! **observation** is what the runtime saw. A **delivery** is one message handed to one process. An **attempt** is one
 //! numbered run. A **schedule** is recurrence, a **delay** is one-off. **Dead** is a job that will not run again unless
 //! somebody decides so.
+//!
+//! The [guides](guide) show how it is used.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
 //   error sabotage
@@ -15,23 +17,28 @@
 //   observation
 //   broker
 //   job
+//   chain compatibility
 //   client
 //   context
 //   perform
 //   registry
 //   connect
+//   guide
 
 // The derive names this crate as a user's crate does, here too.
 extern crate self as job_core;
 
 pub mod backoff;
 pub mod broker;
+pub mod chain;
 pub mod client;
 pub mod clock;
+pub mod compatibility;
 pub mod connect;
 pub mod context;
 pub mod envelope;
 pub mod error;
+pub mod guide;
 pub mod job;
 pub mod name;
 pub mod observation;
@@ -44,6 +51,7 @@ pub mod sabotage;
 pub mod topology;
 pub mod trace;
 
+pub use chain::Chain;
 pub use client::{Client, EnqueueError, EnqueueManyError};
 pub use context::Context;
 pub use error::{BoxError, Error};

@@ -95,6 +95,11 @@ impl QueueName {
         self.0.ends_with(DEAD)
     }
 
+    /// True for a queue whose jobs run one at a time, as one of them is suspected of ending its process.
+    pub fn is_suspect(&self) -> bool {
+        self.0.ends_with(SUSPECT)
+    }
+
     /// Returns the work queue behind a dead, suspect or retry queue; of a work queue, itself.
     #[must_use]
     pub fn work(&self) -> Self {

@@ -46,6 +46,11 @@ impl JobOptions {
         is_blocking: false,
         is_external: false,
     };
+
+    /// Returns the queue, the default one where it was left empty.
+    pub const fn queue_or_default(&self) -> &'static str {
+        if self.queue.is_empty() { QUEUE_DEFAULT } else { self.queue }
+    }
 }
 
 impl Default for JobOptions {

@@ -66,7 +66,7 @@ async fn short_jobs_are_claimed_far_ahead_and_a_long_one_gives_back_at_once() {
     let clock = Clock::manual(Clock::system().now());
     let broker = open_at(&place.path, &clock).await;
     publish_many(&*broker, 1000).await;
-    let mut consumer = broker.consume(&mail(), Window { slots: SLOTS }).await.unwrap();
+    let mut consumer = broker.consume(&mail(), Window::new(SLOTS)).await.unwrap();
     let mut most = 0;
     for _ in 0..40 {
         finish(within(10, consumer.next_many(SLOTS)).await.unwrap()).await;

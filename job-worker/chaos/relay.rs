@@ -40,7 +40,7 @@ pub(crate) async fn run() -> Result<(), BoxError> {
     let client = Client::connect(&url).await?;
     let queue = QueueName::parse(QUEUE)?;
     client.broker().declare(&Topology::default().queue(queue.clone())).await?;
-    let mut consumer = client.broker().consume(&queue, Window { slots: SLOTS }).await?;
+    let mut consumer = client.broker().consume(&queue, Window { slots: SLOTS, claims_ahead: true }).await?;
     loop {
         let deliveries = consumer.next_many(SLOTS).await?;
         if deliveries.is_empty() {

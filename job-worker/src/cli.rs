@@ -5,18 +5,27 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use job_core::client::Client;
 use job_core::error::{BoxError, Error};
-use job_core::registry::Registry;
 
 use crate::worker::WorkerBuilder;
 
 mod args;
+mod backup;
+mod cancel;
+mod completions;
+mod dead;
+mod enqueue;
 mod exit;
-mod list;
+mod input;
+mod kinds;
+mod live;
+mod operator;
+mod output;
+mod queues;
 mod run;
 
 use args::{Args, Command};
+use exit::Failure;
 
 /// Runs the command line of a worker binary, and returns its exit code. `setup` is called for `run` only: it gives the
 /// worker its states, handlers and middleware.
@@ -51,26 +60,23 @@ async fn execute<F>(args: Args, setup: F) -> ExitCode
 where
     F: AsyncFnOnce(WorkerBuilder) -> Result<WorkerBuilder, BoxError>,
 {
-    let result = match args.command {
-        Command::Run(flags) => run::run(&args.broker, &flags, setup).await,
-        Command::Kinds { json } => list_kinds(json),
-        Command::Queues { json } => list_queues(&args.broker, json).await,
+    let url = &args.broker;
+    let result = match &args.command {
+        Command::Run(flags) => run::run(url, flags, setup).await.map_err(Failure::from),
+        Command::Dead(command) => dead::dead(url, command).await,
+        Command::Kinds(output) => done(kinds::list(url, *output).await),
+        Command::Queues(output) => done(queues::list(url, *output).await),
+        Command::Enqueue(flags) => done(enqueue::enqueue(url, flags).await),
+        Command::Cancel(flags) => done(cancel::cancel(url, flags).await),
+        Command::Backup(flags) => done(backup::backup(url, flags).await),
+        Command::Completions(flags) => {
+            completions::print(flags);
+            Ok(ExitCode::SUCCESS)
+        }
     };
-    result.unwrap_or_else(|error| exit::failure(&error))
+    result.unwrap_or_else(Failure::report)
 }
 
-fn list_kinds(json: bool) -> Result<ExitCode, Error> {
-    list::kinds(&Registry::linked()?, json);
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn list_queues(url: &str, json: bool) -> Result<ExitCode, Error> {
-    let client = Client::connect(url).await?;
-    let broker = client.broker();
-    let inspect = broker.inspect().ok_or_else(|| {
-        Error::unsupported(format!("the broker \"{}\" cannot list its queues", broker.capabilities().name))
-    })?;
-    list::queues(&inspect.queues().await?, broker.clock().now(), json);
-    client.close().await?;
-    Ok(ExitCode::SUCCESS)
+fn done(result: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    result.map(|()| ExitCode::SUCCESS)
 }

@@ -9,15 +9,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use job_core::broker::{BoxFuture, Delivery, Outcome, Settle};
+use job_core::broker::{BoxFuture, Delivery, Outcome, Outgoing, Settle};
 use job_core::client::Client;
-use job_core::clock::{Clock, later};
+use job_core::clock::{Clock, Timestamp, later};
 use job_core::context::{Parts, States};
 use job_core::envelope::{DeathReason, Envelope};
+use job_core::error::Error;
 use job_core::name::QueueName;
 use job_core::observation::{FinishedOutcome, Observation, Observers, Run};
+use job_core::registry::Work;
 use job_core::sabotage::fail_point;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock};
 
 use crate::in_flight::{Held, InFlight};
 use crate::kind_limit::Admission;
@@ -31,6 +33,7 @@ use crate::verdict::{self, Ending, Policy, Verdict};
 mod attempt;
 mod guard;
 pub(crate) mod stall;
+pub(crate) mod suspect;
 
 pub(crate) use guard::Limits;
 
@@ -51,6 +54,8 @@ pub(crate) struct Executor {
     /// Runs that were dropped because the worker stopped.
     pub(crate) interrupted: AtomicUsize,
     pub(crate) stall: stall::StallWatch,
+    /// Written by the suspect lane, read by other runs of jobs for which processes died.
+    pub(crate) lane: Arc<RwLock<()>>,
 }
 
 /// A delivery without its acknowledger, so that it can be read while that is used.
@@ -58,15 +63,28 @@ struct Job {
     envelope: Arc<Envelope>,
     queue: QueueName,
     settle: Box<dyn Settle>,
+    /// What keeps suspects apart from each other; until the outcome is recorded.
+    company: Company,
     /// Dropped last: a stop waits for it.
     held: Held,
+}
+
+/// Beside what a job may run.
+enum Company {
+    /// Anything.
+    Any,
+    /// Anything but a suspect that runs alone: processes died while they held this job.
+    NoLane(#[expect(dead_code, reason = "it is held, not read")] OwnedRwLockReadGuard<()>),
+    /// No other job for which processes died: it runs alone.
+    Alone(#[expect(dead_code, reason = "it is held, not read")] OwnedRwLockWriteGuard<()>),
 }
 
 /// A job that may run.
 struct Admitted {
     job: Job,
     route: Arc<Route>,
-    slot: Slot,
+    /// `None` in the suspect lane, which has a place of its own.
+    slot: Option<Slot>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -74,23 +92,33 @@ impl Executor {
     /// Begins to run a delivery in a slot. Returns once it waits for something, or has gone on to a task of its own.
     pub(crate) async fn start(self: &Arc<Self>, delivery: Delivery, slot: Slot) {
         let held = self.in_flight.hold();
-        let checked = guard::check(&delivery, &self.roster, &self.limits, self.clock.now()).cloned();
-        let Delivery { envelope, queue, settle, .. } = delivery;
-        let job = Job { envelope: Arc::new(envelope), queue, settle, held };
+        let checked = guard::check(&delivery, &self.roster, &self.limits).cloned();
+        let has_killed = delivery.redeliveries > 0;
+        let job = Job::new(delivery, held);
         if self.stop.is_draining() && !sabotage::ignores_stop() {
             return self.settle_in_background(job, Outcome::Release);
         }
         match checked {
+            Ok(route) if has_killed => self.admit_beside_lane(job, route, slot).await,
             Ok(route) => self.admit(job, route, slot).await,
-            Err(guard::Refusal::Dead(reason, error)) => self.refuse(job, reason, error),
-            Err(guard::Refusal::Park(reason)) => self.park(job, &reason),
+            Err(refusal) => self.turn_away(job, refusal),
+        }
+    }
+
+    fn turn_away(self: &Arc<Self>, job: Job, refusal: guard::Refusal) {
+        match refusal {
+            guard::Refusal::Dead(reason, error) => self.refuse(job, reason, error),
+            guard::Refusal::Park(reason) => self.park(job, &reason),
+            guard::Refusal::Suspect => self.nominate(job),
         }
     }
 
     async fn admit(self: &Arc<Self>, job: Job, route: Arc<Route>, slot: Slot) {
         match route.limit.as_ref().map(|limit| limit.admit()) {
-            None => self.launch(Admitted { job, route, slot, permit: None }).await,
-            Some(Admission::Run(permit)) => self.launch(Admitted { job, route, slot, permit: Some(permit) }).await,
+            None => self.launch(Admitted { job, route, slot: Some(slot), permit: None }).await,
+            Some(Admission::Run(permit)) => {
+                self.launch(Admitted { job, route, slot: Some(slot), permit: Some(permit) }).await;
+            }
             Some(Admission::Wait(place)) => {
                 let executor = Arc::clone(self);
                 tokio::spawn(async move { executor.wait_in_line(job, route, slot, place).await });
@@ -100,7 +128,6 @@ impl Executor {
                 let at = later(self.clock.now(), delay);
                 let mut envelope = Envelope::clone(&job.envelope);
                 envelope.not_before = Some(at);
-                envelope.sequence = envelope.sequence.saturating_add(1);
                 self.put_aside(job, "its kind runs at its limit", Outcome::Later { at, envelope });
             }
         }
@@ -112,8 +139,8 @@ impl Executor {
         drop(slot);
         let turn = async {
             let permit = place.permit().await;
-            let slot = slots.acquire(queue, 1).await.pop()?;
-            Some((permit, slot))
+            let slot = slots.acquire(queue, 1).await.pop();
+            Some((permit, slot?))
         };
         let turn = tokio::select! {
             biased;
@@ -121,7 +148,7 @@ impl Executor {
             turn = turn => turn,
         };
         match turn {
-            Some((permit, slot)) => self.launch(Admitted { job, route, slot, permit: Some(permit) }).await,
+            Some((permit, slot)) => self.launch(Admitted { job, route, slot: Some(slot), permit: Some(permit) }).await,
             None => self.settle_in_background(job, Outcome::Release),
         }
     }
@@ -146,12 +173,14 @@ impl Executor {
 
     async fn run(self: Arc<Self>, admitted: Admitted) {
         let Admitted { mut job, route, slot, permit } = admitted;
-        let parts = self.parts(&job, &route);
-        let decoded = attempt::catch(|| (route.handler)(parts.clone()));
-        let work = match decoded {
-            Ok(Ok(work)) => work,
-            Ok(Err(error)) => return self.refuse(job, DeathReason::Undecodable, undecodable(&route, &error)),
-            Err(panic) => return self.refuse(job, DeathReason::Undecodable, format!("decoding panicked: {panic}")),
+        // Here and not on arrival: it may have waited since, for its kind's limit.
+        if let Err(error) = guard::check_expiry(&job.envelope, self.clock.now()) {
+            return self.refuse(job, DeathReason::Expired, error);
+        }
+        let parts = self.parts(&job.envelope, &job.queue, &route);
+        let work = match decode(&route, &parts) {
+            Ok(work) => work,
+            Err(error) => return self.refuse(job, DeathReason::Undecodable, error),
         };
         let run = run_of(&job, route.kind);
         let now = self.clock.now();
@@ -180,8 +209,12 @@ impl Executor {
     async fn record(&self, job: Job, kind: &str, verdict: Verdict, duration: Duration) {
         let back_at = verdict.back_at();
         let Verdict { outcome, finished, error } = verdict;
-        let Job { envelope, queue, settle, held } = job;
+        let Job { envelope, queue, settle, company, held } = job;
         let run = Run { queue: &queue, kind, id: &envelope.id, attempt: envelope.attempt };
+        let followers = match &outcome {
+            Outcome::Done { then } => then.clone(),
+            _ => Vec::new(),
+        };
         // Finished in any case: the run is over, recorded or not.
         let settling = settle.settle(sabotage::outcome(outcome));
         fail_point("settle.begun");
@@ -189,13 +222,42 @@ impl Executor {
         fail_point("settle.ended");
         if let Err(error) = &settled {
             self.observers.emit(&Observation::SettleFailed { run, error });
+        } else {
+            followers.iter().for_each(|follower| self.observe_enqueued(follower));
         }
         let outcome = if settled.is_ok() { finished } else { FinishedOutcome::Unrecorded };
         self.observers.emit(&Observation::Finished { run, outcome, duration, error: error.as_deref(), back_at });
-        drop(held);
+        drop((company, held));
     }
 
-    fn parts(&self, job: &Job, route: &Route) -> Parts {
+    fn observe_enqueued(&self, message: &Outgoing) {
+        if let (Some(queue), Some(kind)) = (message.target.queue(), &message.envelope.kind) {
+            self.observers.emit(&Observation::Enqueued { queue, kind, id: &message.envelope.id });
+        }
+    }
+
+    /// Decodes an envelope and runs it once, as [`start`](Self::start) does, without a delivery to settle.
+    ///
+    /// # Errors
+    /// Says why this worker cannot run it, where another might.
+    pub(crate) async fn run_once(&self, envelope: Envelope, queue: QueueName) -> Result<Ending, String> {
+        let route = match guard::check_envelope(&envelope, &self.roster, &self.limits) {
+            Ok(route) => Arc::clone(route),
+            Err(guard::Refusal::Dead(reason, error)) => return Ok(Ending::Unrunnable(reason, error)),
+            Err(guard::Refusal::Park(reason)) => return Err(reason),
+            Err(guard::Refusal::Suspect) => return Err("it is suspected of ending its process".into()),
+        };
+        if let Err(error) = guard::check_expiry(&envelope, self.clock.now()) {
+            return Ok(Ending::Unrunnable(DeathReason::Expired, error));
+        }
+        let parts = self.parts(&Arc::new(envelope), &queue, &route);
+        Ok(match decode(&route, &parts) {
+            Ok(work) => attempt::attempt(self, &route, &parts, work).await,
+            Err(error) => Ending::Unrunnable(DeathReason::Undecodable, error),
+        })
+    }
+
+    fn parts(&self, envelope: &Arc<Envelope>, queue: &QueueName, route: &Route) -> Parts {
         let cancellation = if route.options.is_blocking {
             // Only a thread needs a signal of its own: a future is dropped.
             self.stop.cancel().child_token()
@@ -203,11 +265,11 @@ impl Executor {
             self.stop.cancel().clone()
         };
         Parts {
-            envelope: Arc::clone(&job.envelope),
-            queue: job.queue.clone(),
-            max_attempts: job.envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
+            envelope: Arc::clone(envelope),
+            queue: queue.clone(),
+            max_attempts: envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
             states: self.states.clone(),
-            client: self.client.child_of(&job.envelope),
+            client: self.client.child_of(envelope),
             cancellation,
         }
     }
@@ -233,24 +295,39 @@ impl Executor {
 
     fn put_aside(self: &Arc<Self>, job: Job, reason: &str, outcome: Outcome) {
         if let Outcome::Later { at, .. } = &outcome {
-            let run = run_of(&job, job.envelope.kind_str());
-            self.observers.emit(&Observation::Parked { run, reason, back_at: *at });
+            self.tell_put_aside(&job, reason, *at);
         }
         self.settle_in_background(job, outcome);
+    }
+
+    fn tell_put_aside(&self, job: &Job, reason: &str, back_at: Timestamp) {
+        let run = run_of(job, job.envelope.kind_str());
+        self.observers.emit(&Observation::Parked { run, reason, back_at });
     }
 
     /// Settles without holding up the deliveries behind.
     fn settle_in_background(self: &Arc<Self>, job: Job, outcome: Outcome) {
         let executor = Arc::clone(self);
-        let Job { envelope, queue, settle, held } = job;
+        let Job { envelope, queue, settle, company, held } = job;
         let settled = settle.settle(outcome);
         tokio::spawn(async move {
             if let Err(error) = settled.await {
-                let run = Run { queue: &queue, kind: envelope.kind_str(), id: &envelope.id, attempt: envelope.attempt };
-                executor.observers.emit(&Observation::SettleFailed { run, error: &error });
+                executor.tell_settle_failed(&queue, &envelope, &error);
             }
-            drop(held);
+            drop((company, held));
         });
+    }
+
+    fn tell_settle_failed(&self, queue: &QueueName, envelope: &Envelope, error: &Error) {
+        let run = Run { queue, kind: envelope.kind_str(), id: &envelope.id, attempt: envelope.attempt };
+        self.observers.emit(&Observation::SettleFailed { run, error });
+    }
+}
+
+impl Job {
+    fn new(delivery: Delivery, held: Held) -> Self {
+        let Delivery { envelope, queue, settle, .. } = delivery;
+        Self { envelope: Arc::new(envelope), queue, settle, company: Company::Any, held }
     }
 }
 
@@ -258,8 +335,12 @@ fn run_of<'a>(job: &'a Job, kind: &'a str) -> Run<'a> {
     Run { queue: &job.queue, kind, id: &job.envelope.id, attempt: job.envelope.attempt }
 }
 
-fn undecodable(route: &Route, error: &serde_json::Error) -> String {
-    format!("the payload does not decode as \"{}\": {error}", route.kind)
+fn decode(route: &Route, parts: &Parts) -> Result<Work, String> {
+    match attempt::catch(|| (route.handler)(parts.clone())) {
+        Ok(Ok(work)) => Ok(work),
+        Ok(Err(error)) => Err(format!("the payload does not decode as \"{}\": {error}", route.kind)),
+        Err(panic) => Err(format!("decoding panicked: {panic}")),
+    }
 }
 
 async fn poll_first(clock: &Clock, route: &Route, mut run: Pin<&mut (dyn Future<Output = ()> + Send)>) -> Poll<()> {

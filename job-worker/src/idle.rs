@@ -7,7 +7,6 @@ use job_core::broker::{Broker, QueueStats};
 use job_core::clock::Clock;
 use job_core::error::{Error, Result};
 use job_core::name::QueueName;
-use job_core::observation::{Observation, Observers, Phase};
 
 use crate::in_flight::InFlight;
 use crate::shutdown::StopHandle;
@@ -24,7 +23,6 @@ pub(crate) struct IdleWatch {
     pub(crate) in_flight: InFlight,
     pub(crate) stop: StopHandle,
     pub(crate) clock: Clock,
-    pub(crate) observers: Observers,
 }
 
 impl IdleWatch {
@@ -35,7 +33,6 @@ impl IdleWatch {
             self.clock.sleep(PAUSE).await;
             idle_readings = if self.is_idle().await? { idle_readings + 1 } else { 0 };
         }
-        self.observers.emit(&Observation::Phase { phase: Phase::Draining, detail: "nothing is left to do" });
         self.stop.drain();
         Ok(())
     }

@@ -47,13 +47,18 @@ impl KindLimit {
             self.line.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < self.line_max).then_some(n + 1));
         if joined.is_ok() { Admission::Wait(Place(Arc::clone(self))) } else { Admission::GoBack }
     }
+
+    /// Waits for the permit, not in the line.
+    pub(crate) async fn permit(&self) -> OwnedSemaphorePermit {
+        let permits = Arc::clone(&self.permits);
+        permits.acquire_owned().await.expect("the semaphore is never closed")
+    }
 }
 
 impl Place {
     /// Waits for the permit.
     pub(crate) async fn permit(self) -> OwnedSemaphorePermit {
-        let permits = Arc::clone(&self.0.permits);
-        permits.acquire_owned().await.expect("the semaphore is never closed")
+        self.0.permit().await
     }
 }
 

@@ -2,16 +2,19 @@
 //! an orderly stop.
 //!
 //! A worker binary of your own is one line, [`main`]; an application that embeds a worker uses [`Worker::builder`].
+//! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   config in_flight kind_limit logs metrics pace sabotage shutdown slots
+//   catalogue config in_flight kind_limit logs metrics pace sabotage shutdown slots
 //   middleware signals verdict
 //   roster
 //   executor
-//   admin idle intake monitor supervise
+//   admin idle intake lane monitor supervise
 //   worker
+//   testing
 //   cli
 
+mod catalogue;
 pub mod config;
 mod in_flight;
 mod kind_limit;
@@ -23,7 +26,7 @@ pub mod shutdown;
 mod slots;
 
 pub mod middleware;
-mod signals;
+pub mod signals;
 pub mod verdict;
 
 mod roster;
@@ -33,10 +36,13 @@ mod executor;
 pub mod admin;
 mod idle;
 mod intake;
+mod lane;
 mod monitor;
 mod supervise;
 
 pub mod worker;
+
+pub mod testing;
 
 mod cli;
 
@@ -44,3 +50,8 @@ pub use cli::main;
 pub use config::{QueueConfig, WorkerConfig};
 pub use shutdown::StopHandle;
 pub use worker::{Stopped, Worker, WorkerBuilder};
+
+/// The README's programs, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

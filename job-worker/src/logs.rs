@@ -1,7 +1,8 @@
 //! Turns observations into structured log events, and writes events to stderr as text or JSON.
 //!
 //! [`LogObserver`] works with any `tracing` subscriber, [`init`] installs ours. At the default level, info, a job that
-//! goes well leaves no line: one would cost more than the rest of a small job. Payloads are never logged.
+//! goes well leaves no line: one would cost more than the rest of a small job. Payloads are not
+//! logged, but for what an error's own text quotes of them.
 
 mod format;
 
@@ -15,6 +16,7 @@ use job_core::clock::Timestamp;
 use job_core::observation::{FinishedOutcome, Observation, Observer, Run};
 use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 pub use crate::logs::format::LogFormat;
 
@@ -30,10 +32,18 @@ const FILTER_DEFAULT: &str = "info";
 /// # Errors
 /// Says which filter cannot be read, or that a subscriber is installed already.
 pub fn init(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
+    init_with(format, filter, stderr)
+}
+
+/// As [`init`], to a stderr that is shared with something else.
+pub(crate) fn init_with<W>(format: LogFormat, filter: Option<&str>, writer: W) -> Result<(), String>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let variable = std::env::var("RUST_LOG").ok();
     let filter = parse_filter(filter.or(variable.as_deref()).unwrap_or_default())?;
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let subscriber = format::subscriber(format, filter, !is_plain && stderr().is_terminal(), stderr);
+    let subscriber = format::subscriber(format, filter, !is_plain && stderr().is_terminal(), writer);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| {
         "a log subscriber is already installed; do not install logs where the application has its own".into()
     })

@@ -54,16 +54,29 @@ impl Monitor {
     }
 }
 
+/// What the ticks heard of the heartbeat.
+#[derive(Default)]
+struct Pulse {
+    last: u64,
+    silent_ticks: u32,
+}
+
+impl Pulse {
+    /// Takes in a tick's reading; true when there was no beat for too long.
+    fn is_lost(&mut self, beats: u64) -> bool {
+        self.silent_ticks = if beats == self.last { self.silent_ticks + 1 } else { 0 };
+        self.last = beats;
+        self.silent_ticks >= STUCK_TICKS
+    }
+}
+
 impl Watched {
     fn run(&self, stopped: &mpsc::Receiver<()>) {
-        let mut last_beat = 0;
-        let mut silent_ticks = 0;
+        let mut pulse = Pulse::default();
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
             self.tell_stalls();
-            let beat = self.heartbeat.0.load(Ordering::Relaxed);
-            silent_ticks = if beat == last_beat { silent_ticks + 1 } else { 0 };
-            last_beat = beat;
-            if self.is_exiting && silent_ticks >= STUCK_TICKS {
+            let is_stuck = pulse.is_lost(self.heartbeat.0.load(Ordering::Relaxed));
+            if self.is_exiting && is_stuck {
                 self.exit();
             }
         }
@@ -87,5 +100,20 @@ impl Watched {
         let component = "runtime";
         self.observers.emit(&Observation::ComponentFailed { component, error: &error, failures: 1 });
         std::process::exit(EXIT_STUCK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_without_a_beat_is_too_long_and_one_beat_is_enough() {
+        let mut pulse = Pulse::default();
+        assert!(!pulse.is_lost(1));
+        assert!((1..STUCK_TICKS).all(|_| !pulse.is_lost(1)));
+        assert!(!pulse.is_lost(2));
+        assert!((1..STUCK_TICKS).all(|_| !pulse.is_lost(2)));
+        assert!(pulse.is_lost(2));
     }
 }

@@ -9,6 +9,7 @@ use job_core::name::QueueName;
 use job_core::options::JobOptions;
 use job_core::registry::{Descriptor, Handler, Registry};
 
+use crate::catalogue::KindEntry;
 use crate::kind_limit::KindLimit;
 use crate::pace::Pace;
 
@@ -72,6 +73,25 @@ impl Roster {
         self.routes.values().map(|route| &**route)
     }
 
+    /// Describes every kind that this worker runs from one of the queues.
+    ///
+    /// # Errors
+    /// When the name of a queue is invalid.
+    pub(crate) fn entries(&self, consumed: &BTreeSet<&str>) -> Result<Vec<KindEntry>> {
+        let mut names: BTreeMap<&str, (&Route, Vec<&str>)> = BTreeMap::new();
+        for (name, route) in self.routes.iter().filter(|(_, route)| consumed.contains(route.options.queue)) {
+            let (_, aliases) = names.entry(route.kind).or_insert((route, Vec::new()));
+            if *name != route.kind {
+                aliases.push(name);
+            }
+        }
+        let entry = |(kind, (route, mut aliases)): (&str, (&Route, Vec<&str>))| {
+            aliases.sort_unstable();
+            KindEntry::new(kind, &aliases, &route.options)
+        };
+        names.into_iter().map(entry).collect()
+    }
+
     fn insert(&mut self, descriptor: &'static Descriptor, handler: Handler) {
         let job = &descriptor.job;
         let route = Arc::new(Route {
@@ -93,8 +113,12 @@ pub(crate) fn check_registry(registry: &Registry) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(
-        "no job types are linked into this worker; if they live in a library crate, name it once in the worker's \
-         main.rs, such as `use my_jobs as _;`, because a crate that is never named is not linked",
+        "no job types are linked into this program, so it has nothing to run; a worker of your own is a program that \
+         depends on job-worker and on the crate of your jobs, with this main.rs:\n\n\
+         \x20   use my_jobs as _; // names the crate of the jobs: one that is never named is not linked\n\n\
+         \x20   fn main() -> std::process::ExitCode {\n\
+         \x20       job_worker::main(async |worker| Ok(worker))\n\
+         \x20   }\n",
     ))
 }
 

@@ -5,8 +5,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::shutdown::StopHandle;
 
-/// The signals that a worker's process listens to.
-pub(crate) struct Signals {
+/// The signals that a worker's process listens to. [`main`](crate::main) does this by itself; a program that embeds a
+/// worker may: `tokio::spawn(Signals::install()?.pass_to(worker.stop_handle()))`.
+pub struct Signals {
     term: Signal,
     int: Signal,
     stop: Signal,
@@ -15,7 +16,10 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Takes the signals over from the operating system's defaults.
-    pub(crate) fn install() -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the system refuses, or there is no tokio runtime with I/O enabled.
+    pub fn install() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|e| Error::unavailable("cannot listen to signals").caused_by(e));
         Ok(Self {
             term: listen(SignalKind::terminate())?,
@@ -26,7 +30,7 @@ impl Signals {
     }
 
     /// Passes signals on, for ever.
-    pub(crate) async fn pass_to(mut self, stop: StopHandle) {
+    pub async fn pass_to(mut self, stop: StopHandle) {
         loop {
             tokio::select! {
                 _ = self.term.recv() => end(&stop),

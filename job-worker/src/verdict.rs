@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use job_core::backoff::Backoff;
 use job_core::broker::Outcome;
+use job_core::chain;
 use job_core::clock::{Timestamp, later};
 use job_core::envelope::{DeathReason, Envelope};
 use job_core::observation::FinishedOutcome;
@@ -71,9 +72,7 @@ impl Verdict {
 /// Decides. `random`, from 0 to 1, places a delay within its jitter.
 pub fn decide(ending: Ending, envelope: &Envelope, policy: Policy, now: Timestamp, random: f64) -> Verdict {
     match ending {
-        Ending::Completed => {
-            Verdict { outcome: Outcome::Done { then: Vec::new() }, finished: FinishedOutcome::Completed, error: None }
-        }
+        Ending::Completed => completed(envelope, now),
         Ending::Interrupted => Verdict { outcome: Outcome::Release, finished: FinishedOutcome::Released, error: None },
         Ending::Unrunnable(reason, error) => dead(envelope.clone(), now, reason, error),
         Ending::Panicked(message) => retry(envelope, policy, now, random, None, format!("panicked: {message}")),
@@ -92,8 +91,27 @@ pub fn park(envelope: &Envelope, now: Timestamp, reason: &str) -> Verdict {
         return dead(envelope, now, DeathReason::UnknownKind, reason.to_owned());
     }
     // As long again as it has waited: the delays double.
-    let delay = age.clamp(PARK_DELAY_MIN, PARK_DELAY_MAX);
-    back(envelope, later(now, delay), FinishedOutcome::Snoozed, Some(reason.to_owned()))
+    let at = later(now, age.clamp(PARK_DELAY_MIN, PARK_DELAY_MAX));
+    // No new turn: nothing ran, and the idempotency key of the attempts before and after must be the same.
+    envelope.not_before = Some(at);
+    let outcome = Outcome::Later { at, envelope };
+    Verdict { outcome, finished: FinishedOutcome::Snoozed, error: Some(reason.to_owned()) }
+}
+
+/// A chain goes on. One that cannot is no reason to run the job again and again: it is kept, with the reason.
+fn completed(envelope: &Envelope, now: Timestamp) -> Verdict {
+    match chain::follower(envelope, now) {
+        Ok(follower) => {
+            let then = follower.into_iter().collect();
+            Verdict { outcome: Outcome::Done { then }, finished: FinishedOutcome::Completed, error: None }
+        }
+        Err(error) => dead(
+            envelope.clone(),
+            now,
+            DeathReason::Undecodable,
+            format!("completed, but its chain cannot go on: {error}"),
+        ),
+    }
 }
 
 fn failed(error: &JobError, envelope: &Envelope, policy: Policy, now: Timestamp, random: f64) -> Verdict {
@@ -135,7 +153,7 @@ fn snooze(mut envelope: Envelope, at: Timestamp, now: Timestamp) -> Verdict {
         let error = format!("snoozed {SNOOZES_MAX} times without completing");
         return dead(envelope, now, DeathReason::Stalled, error);
     }
-    back(envelope, at, FinishedOutcome::Snoozed, None)
+    back(envelope, at, FinishedOutcome::Snoozed)
 }
 
 fn proceed(mut envelope: Envelope, cursor: &serde_json::Value, now: Timestamp) -> Verdict {
@@ -147,14 +165,14 @@ fn proceed(mut envelope: Envelope, cursor: &serde_json::Value, now: Timestamp) -
         return dead(envelope, now, DeathReason::Stalled, error);
     }
     details.cursor = Some(cursor.clone());
-    back(envelope, now, FinishedOutcome::Continued, None)
+    back(envelope, now, FinishedOutcome::Continued)
 }
 
 /// Comes back as a new turn of the same attempt.
-fn back(mut envelope: Envelope, at: Timestamp, finished: FinishedOutcome, error: Option<String>) -> Verdict {
+fn back(mut envelope: Envelope, at: Timestamp, finished: FinishedOutcome) -> Verdict {
     envelope.sequence = envelope.sequence.saturating_add(1);
     envelope.not_before = Some(at);
-    Verdict { outcome: Outcome::Later { at, envelope }, finished, error }
+    Verdict { outcome: Outcome::Later { at, envelope }, finished, error: None }
 }
 
 fn dead(mut envelope: Envelope, now: Timestamp, reason: DeathReason, error: String) -> Verdict {

@@ -10,15 +10,18 @@ use job_core::broker::{Broker, Window};
 use job_core::client::Client;
 use job_core::clock::Clock;
 use job_core::error::{Error, Result};
+use job_core::name::QueueName;
 use job_core::observation::{Observation, Observers, Phase};
 use job_core::topology::Topology;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::catalogue::announce;
 use crate::config::{QueueConfig, WorkerConfig};
 use crate::executor::Executor;
 use crate::idle::IdleWatch;
 use crate::intake::Intake;
+use crate::lane::SuspectIntake;
 use crate::monitor::{Heartbeat, Monitor, Watched};
 use crate::shutdown::StopHandle;
 use crate::slots::Slots;
@@ -34,7 +37,7 @@ pub(crate) use health::WorkerHealth;
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 /// How long the outcomes of dropped runs, and the broker, have to be settled and closed.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -79,6 +82,7 @@ impl Worker {
     /// When the queues cannot be declared at the start.
     pub async fn run(self) -> Result<Stopped> {
         self.broker().declare(&self.topology()).await?;
+        self.announce().await;
         let monitor = self.start_monitor()?;
         let mut parts = self.start_parts();
         self.tell(Phase::Running, &self.describe());
@@ -87,10 +91,24 @@ impl Worker {
         drop(monitor);
         let detail = match unfinished {
             0 => "everything that ran has ended".to_owned(),
+            1 => "1 job had not ended and will run again".to_owned(),
             n => format!("{n} jobs had not ended and will run again"),
         };
         self.tell(Phase::Stopped, &detail);
         Ok(Stopped { unfinished, failure })
+    }
+
+    /// Writes the kinds that run here into the ledger. Jobs do not wait for that: the worker runs without it too.
+    async fn announce(&self) {
+        let consumed = self.queue_names().collect();
+        let announced = async {
+            let kinds = self.executor.roster.entries(&consumed)?;
+            announce(&*self.broker().ledger(), &self.clock, &kinds).await
+        };
+        if let Err(error) = announced.await {
+            let (component, error) = ("announcement of kinds", format!("{error:?}"));
+            self.observers.emit(&Observation::ComponentFailed { component, error: &error, failures: 1 });
+        }
     }
 
     fn start_monitor(&self) -> Result<Monitor> {
@@ -117,6 +135,18 @@ impl Worker {
                 .await
             });
         }
+        for queue in &self.queues {
+            let lane = Arc::new(self.suspect_intake(queue.name.suspect()));
+            let (clock, observers) = (self.clock.clone(), self.observers.clone());
+            parts.spawn(async move {
+                let name = format!("suspect lane of queue \"{}\"", lane.queue.work());
+                supervise(&name, &clock, &observers, || {
+                    let lane = Arc::clone(&lane);
+                    async move { lane.run().await }
+                })
+                .await
+            });
+        }
         let (heartbeat, clock, stop) = (self.heartbeat.clone(), self.clock.clone(), self.stop.clone());
         parts.spawn(async move {
             while !stop.abort().is_cancelled() {
@@ -131,6 +161,16 @@ impl Worker {
         parts
     }
 
+    fn suspect_intake(&self, queue: QueueName) -> SuspectIntake {
+        SuspectIntake {
+            broker: Arc::clone(self.broker()),
+            executor: Arc::clone(&self.executor),
+            stop: self.stop.clone(),
+            clock: self.clock.clone(),
+            queue,
+        }
+    }
+
     fn idle_watch(&self) -> IdleWatch {
         IdleWatch {
             broker: Arc::clone(self.broker()),
@@ -138,7 +178,6 @@ impl Worker {
             in_flight: self.executor.in_flight.clone(),
             stop: self.stop.clone(),
             clock: self.clock.clone(),
-            observers: self.observers.clone(),
         }
     }
 
@@ -165,7 +204,12 @@ impl Worker {
     /// Stops in steps, each bounded: grace, the handlers' own end, the end of all that can be dropped.
     async fn drain(&self, parts: &mut JoinSet<Result<()>>) -> usize {
         self.stop.drain();
-        self.tell(Phase::Draining, &format!("{} jobs are held", self.executor.in_flight.count()));
+        let detail = match self.executor.in_flight.count() {
+            0 => "nothing runs".to_owned(),
+            1 => "1 job runs".to_owned(),
+            n => format!("{n} jobs run"),
+        };
+        self.tell(Phase::Draining, &detail);
         let in_flight = &self.executor.in_flight;
         let drained = self.patiently(self.config.grace, async {
             for intake in &self.intakes {
@@ -198,7 +242,9 @@ impl Worker {
     }
 
     fn topology(&self) -> Topology {
-        self.queues.iter().fold(Topology::default(), |topology, queue| topology.queue(queue.name.clone()))
+        self.queues
+            .iter()
+            .fold(Topology::default(), |topology, queue| topology.queue(queue.name.clone()).queue(queue.name.suspect()))
     }
 
     fn broker(&self) -> &Arc<dyn Broker> {
@@ -206,7 +252,7 @@ impl Worker {
     }
 
     fn describe(&self) -> String {
-        let names: Vec<&str> = self.queues.iter().map(|q| q.name.as_str()).collect();
+        let names: Vec<&str> = self.queue_names().collect();
         format!(
             "{} jobs at once from {} on {}",
             self.config.concurrency,
@@ -217,6 +263,11 @@ impl Worker {
 
     fn tell(&self, phase: Phase, detail: &str) {
         self.observers.emit(&Observation::Phase { phase, detail });
+    }
+
+    /// Returns the names of the consumed queues.
+    pub(crate) fn queue_names(&self) -> impl Iterator<Item = &str> {
+        self.queues.iter().map(|queue| queue.name.as_str())
     }
 
     /// Returns queue and kind of each handler.
@@ -248,7 +299,7 @@ fn intakes(
             stop: stop.clone(),
             queue: queue.clone(),
             index,
-            window: Window { slots: limit },
+            window: Window::new(limit),
             is_consuming: watch::Sender::new(false),
         })
     };

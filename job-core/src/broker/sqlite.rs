@@ -4,6 +4,7 @@
 //! claim may be lost with the power, and the job then runs again. Instants are kept to the microsecond. Network file
 //! systems are not supported: their locks cannot be trusted.
 
+mod backup;
 mod catalog;
 mod claim;
 mod committer;
@@ -11,6 +12,7 @@ mod connection;
 mod consumer;
 mod engine;
 mod fault;
+mod group;
 mod held;
 mod inspect;
 mod keeper;
@@ -36,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::broker::{
-    BoxFuture, Broker, Capabilities, Consumer, Delivery, Found, Inspect, Leadership, Ledger, Outgoing, Page,
+    Backup, BoxFuture, Broker, Capabilities, Consumer, Delivery, Found, Inspect, Leadership, Ledger, Outgoing, Page,
     QueueStats, Stored, Which, Window,
 };
 use crate::clock::Clock;
@@ -131,7 +133,7 @@ impl SqliteBroker {
                 "queue \"{queue}\" is not declared; add it to the topology before consuming"
             )));
         };
-        let held = Held::new(queue_number, window.slots, clock.clone(), port.clone());
+        let held = Held::new(queue_number, window, clock.clone(), port.clone());
         shared.add_consumer(self.handle, &held);
         let outlet = Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() };
         Ok(Box::new(SqliteConsumer { held, outlet }))
@@ -190,6 +192,13 @@ impl Broker for SqliteBroker {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+
+    fn backup<'a>(&'a self, file: &'a Path) -> BoxFuture<'a, Result<Backup>> {
+        Box::pin(async move {
+            self.check_open()?;
+            backup::backup(&self.engine.port.site, file).await
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -4,9 +4,9 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use crate::broker::{BoxFuture, Outgoing};
-use crate::client::{CHUNK, Client, EnqueueError, EnqueueManyError};
+use crate::client::{CHUNK, Client, EnqueueError, EnqueueManyError, check_payload_size};
 use crate::clock::{Timestamp, later};
-use crate::envelope::check_headers;
+use crate::envelope::{Chained, Step, check_headers};
 use crate::error::{Error, Result};
 use crate::name::{JobId, QueueName};
 use crate::topology::Target;
@@ -86,6 +86,20 @@ impl Enqueue {
         let at = later(self.client.broker().clock().now(), duration);
         self.edit(|message| {
             message.envelope.details.expires = Some(at);
+            Ok(())
+        })
+    }
+
+    /// Lets these steps follow the job.
+    pub(crate) fn followed_by(self, rest: Result<Vec<Step>>) -> Self {
+        let payload_bytes_max = self.client.settings.payload_bytes_max;
+        self.edit(|message| {
+            let chained = Chained { rest: rest?, ..Chained::default() };
+            chained.check()?;
+            for step in &chained.rest {
+                check_payload_size(step.kind.as_str(), step.payload.len(), payload_bytes_max)?;
+            }
+            message.envelope.details.chain = (!chained.rest.is_empty()).then_some(chained);
             Ok(())
         })
     }

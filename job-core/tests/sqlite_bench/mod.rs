@@ -86,7 +86,7 @@ pub(crate) async fn publish(broker: &dyn Broker, envelope: Envelope) -> Result<S
 }
 
 pub(crate) async fn consume(broker: &dyn Broker) -> Box<dyn Consumer> {
-    broker.consume(&mail(), Window { slots: 10 }).await.expect("the queue can be consumed")
+    broker.consume(&mail(), Window::new(10)).await.expect("the queue can be consumed")
 }
 
 pub(crate) async fn done(delivery: Delivery) {

@@ -2,12 +2,22 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use job_core::clock::Timestamp;
+use job_core::name::{JobId, QueueName};
 
-/// Runs background jobs, and shows what waits.
+mod dead;
+
+pub(super) use dead::{
+    DeadCommand, EditFlags, FilterFlags, ListFlags, PurgeFlags, RetryFlags, SelectionFlags, ShowFlags,
+};
+
+/// Runs background jobs, shows what waits, and puts right what failed.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub(super) struct Args {
@@ -23,18 +33,28 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Run jobs until told to stop; the default
     Run(RunFlags),
-    /// List the kinds of jobs that are linked into this program
-    Kinds {
-        /// Print JSON
-        #[arg(long, env = "JOB_JSON", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
-        json: bool,
-    },
+    /// List the kinds of jobs: those linked into this program, and those that workers have announced
+    Kinds(OutputFlags),
     /// List the queues and how much waits in them
-    Queues {
-        /// Print JSON
-        #[arg(long, env = "JOB_JSON", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
-        json: bool,
-    },
+    Queues(OutputFlags),
+    /// Store a job, and print its id
+    Enqueue(EnqueueFlags),
+    /// Look at dead jobs, and decide what becomes of them
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Cancel a job that has not started
+    Cancel(CancelFlags),
+    /// Copy all jobs into a new file while workers go on (SQLite)
+    Backup(BackupFlags),
+    /// Print the script that completes this program's commands in a shell
+    Completions(CompletionsFlags),
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct OutputFlags {
+    /// Print JSON
+    #[arg(long, env = "JOB_JSON", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,15 +96,76 @@ pub(super) enum LogFormatFlag {
     Json,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct EnqueueFlags {
+    /// The kind of the job, such as "resize_image"
+    pub(super) kind: String,
+
+    /// The job itself, such as '{"width": 200}'; "-" reads it from stdin
+    #[arg(value_name = "JSON")]
+    pub(super) payload: String,
+
+    /// Do not start it before this time has passed, such as "10m"
+    #[arg(long, env = "JOB_DELAY", value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with = "at")]
+    pub(super) delay: Option<Duration>,
+
+    /// Do not start it before this instant, such as "2027-01-31T08:00:00Z"
+    #[arg(long, env = "JOB_AT", value_name = "TIME")]
+    pub(super) at: Option<Timestamp>,
+
+    /// The queue, where it is not that of the kind
+    #[arg(long, env = "JOB_QUEUE", value_parser = QueueName::parse)]
+    pub(super) queue: Option<QueueName>,
+
+    /// The id [default: a new one]. While a queue holds a job, the same id is not stored there again
+    #[arg(long, env = "JOB_ID", value_parser = JobId::parse)]
+    pub(super) id: Option<JobId>,
+
+    #[command(flatten)]
+    pub(super) output: OutputFlags,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CancelFlags {
+    /// The job's id
+    #[arg(value_parser = JobId::parse)]
+    pub(super) id: JobId,
+
+    #[command(flatten)]
+    pub(super) output: OutputFlags,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BackupFlags {
+    /// The file to make; one that exists is never replaced
+    pub(super) file: PathBuf,
+
+    #[command(flatten)]
+    pub(super) output: OutputFlags,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsFlags {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
 /// Adds the command `run` where none is written. A flag before a command belongs to all commands.
 pub(super) fn with_default_command(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.into_iter().collect();
-    let is_general = |arg: &OsString| ["-h", "--help", "-V", "--version", "help"].iter().any(|g| arg == g);
-    let names = ["run", "kinds", "queues"];
-    let has_command = args.iter().skip(1).any(|arg| is_general(arg) || names.iter().any(|name| arg == name));
-    // A first word that is no flag is a command, known or not: clap says which there are.
-    let has_word = args.get(1).is_some_and(|arg| !arg.to_string_lossy().starts_with('-'));
-    if !has_command && !has_word {
+    let mut words = args.iter().skip(1).map(|arg| arg.to_string_lossy());
+    let first = loop {
+        match words.next() {
+            // Its value is no command, whatever it is called.
+            Some(word) if word == "--broker" => drop(words.next()),
+            Some(word) if word.starts_with("--broker=") => {}
+            other => break other,
+        }
+    };
+    // A word that is no flag is a command, known or not: clap says which there are.
+    let has_command =
+        first.is_some_and(|word| !word.starts_with('-') || ["-h", "--help", "-V", "--version"].contains(&&*word));
+    if !has_command {
         args.insert(1.min(args.len()), "run".into());
     }
     args
@@ -105,7 +186,10 @@ mod tests {
     fn run_is_the_default_command() {
         check(&["w"], &["w", "run"]);
         check(&["w", "--queues", "mail"], &["w", "run", "--queues", "mail"]);
+        check(&["w", "--queues", "dead"], &["w", "run", "--queues", "dead"]);
+        check(&["w", "--broker", "sqlite:a.db"], &["w", "run", "--broker", "sqlite:a.db"]);
         check(&["w", "--broker", "sqlite:a.db", "queues"], &["w", "--broker", "sqlite:a.db", "queues"]);
+        check(&["w", "--broker=sqlite:a.db", "dead", "list"], &["w", "--broker=sqlite:a.db", "dead", "list"]);
         check(&["w", "--help"], &["w", "--help"]);
         check(&["w", "rnu"], &["w", "rnu"]);
     }
@@ -113,5 +197,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_can_be_set_in_the_environment() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments().filter(|arg| arg.get_long().is_some()) {
+                let is_clap_s = ["help", "version"].contains(&arg.get_id().as_str());
+                assert!(is_clap_s || arg.get_env().is_some(), "{} {:?}", command.get_name(), arg.get_long());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Args::command());
     }
 }

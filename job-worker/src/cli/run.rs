@@ -11,6 +11,7 @@ use job_core::registry::Registry;
 use crate::admin::AdminServer;
 use crate::cli::args::{LogFormatFlag, RunFlags};
 use crate::cli::exit;
+use crate::cli::live::LiveLine;
 use crate::config::QueueConfig;
 use crate::logs::{self, LogFormat, LogObserver};
 use crate::metrics::Metrics;
@@ -22,32 +23,36 @@ pub(super) async fn run<F>(url: &str, flags: &RunFlags, setup: F) -> Result<Exit
 where
     F: AsyncFnOnce(WorkerBuilder) -> Result<WorkerBuilder, BoxError>,
 {
-    let format = match flags.log_format {
-        LogFormatFlag::Text => LogFormat::Text,
-        LogFormatFlag::Json => LogFormat::Json,
-    };
-    logs::init(format, flags.log.as_deref()).map_err(Error::invalid)?;
+    let live = LiveLine::new();
+    init_logs(flags, live.as_ref())?;
     let queues = flags.queues.iter().map(|q| QueueConfig::parse(q)).collect::<Result<Vec<_>>>()?;
     // Before anything is connected: a program without jobs must not leave a database behind.
     check_registry(&Registry::linked()?)?;
     let metrics = Arc::new(Metrics::new());
-    let builder = Worker::builder()
-        .client(Client::connect(url).await?)
+    let client = Client::connect(url).await?;
+    let mut builder = Worker::builder()
+        .client(client.clone())
         .observer(Arc::clone(&metrics) as _)
         .observer(Arc::new(LogObserver))
         .main_process();
+    if let Some(live) = &live {
+        builder = builder.observer(live.observer());
+    }
     let builder = setup(builder).await.map_err(|e| Error::invalid("the worker's setup failed").caused_by(e))?;
     let worker = builder.flags(flags, queues).build()?;
     for (queue, kind) in worker.handled() {
         metrics.declare(&QueueName::parse_any(queue)?, &Kind::parse(kind)?);
     }
+    let names = worker.queue_names().map(QueueName::parse_any).collect::<Result<Vec<_>>>()?;
     let admin = match flags.admin {
         Some(addr) => Some(AdminServer::bind(addr, metrics, Arc::new(worker.health())).await?),
         None => None,
     };
     let signals = tokio::spawn(Signals::install()?.pass_to(worker.stop_handle()));
     let admin = admin.map(|admin| tokio::spawn(admin.run(std::future::pending())));
+    let drawing = live.map(|live| live.start(Arc::clone(client.broker()), names));
     let stopped = worker.run().await;
+    drop(drawing);
     signals.abort();
     admin.inspect(|admin| admin.abort());
     match stopped? {
@@ -55,6 +60,19 @@ where
         stopped if stopped.unfinished > 0 => Ok(exit::unfinished()),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn init_logs(flags: &RunFlags, live: Option<&LiveLine>) -> Result<()> {
+    let format = match flags.log_format {
+        LogFormatFlag::Text => LogFormat::Text,
+        LogFormatFlag::Json => LogFormat::Json,
+    };
+    let filter = flags.log.as_deref();
+    let initialised = match live {
+        Some(live) => logs::init_with(format, filter, live.stderr()),
+        None => logs::init(format, filter),
+    };
+    initialised.map_err(Error::invalid)
 }
 
 impl WorkerBuilder {

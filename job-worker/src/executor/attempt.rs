@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use job_core::broker::BoxFuture;
 use job_core::context::Parts;
@@ -37,10 +37,11 @@ pub(super) async fn attempt(executor: &Executor, route: &Route, parts: &Parts, w
 
 /// A future is dropped when its time is over.
 async fn attempt_async(executor: &Executor, route: &Route, mut guarded: Guarded) -> Ending {
+    let begun = executor.clock.monotonic();
     tokio::select! {
         biased;
         ending = &mut guarded => ending,
-        () = limit(executor, route.options.timeout) => {
+        () = limit(executor, begun, route.options.timeout) => {
             Ending::TimedOut(route.options.timeout.unwrap_or_default())
         }
         () = executor.stop.abort().cancelled() => Ending::Interrupted,
@@ -50,10 +51,11 @@ async fn attempt_async(executor: &Executor, route: &Route, mut guarded: Guarded)
 /// A thread cannot be killed: its timeout only signals, and the job is settled when the thread returns, so that no
 /// second run starts beside it.
 async fn attempt_blocking(executor: &Executor, route: &Route, parts: &Parts, mut guarded: Guarded) -> Ending {
+    let begun = executor.clock.monotonic();
     tokio::select! {
         biased;
         ending = &mut guarded => return ending,
-        () = limit(executor, route.options.timeout) => {}
+        () = limit(executor, begun, route.options.timeout) => {}
     }
     parts.cancellation.cancel();
     let run = Run { queue: &parts.queue, kind: route.kind, id: &parts.envelope.id, attempt: parts.envelope.attempt };
@@ -69,9 +71,11 @@ async fn attempt_blocking(executor: &Executor, route: &Route, parts: &Parts, mut
     }
 }
 
-async fn limit(executor: &Executor, timeout: Option<Duration>) {
+/// Ends when the run that began at `begun` has used up its time. Not counted from the first poll of this: the run is
+/// polled before, and its clock may have moved meanwhile.
+async fn limit(executor: &Executor, begun: Instant, timeout: Option<Duration>) {
     match timeout {
-        Some(timeout) => executor.clock.sleep(timeout).await,
+        Some(timeout) => executor.clock.sleep(timeout.saturating_sub(executor.clock.monotonic() - begun)).await,
         None => std::future::pending().await,
     }
 }

@@ -1,4 +1,4 @@
-//! What is checked before a payload is decoded: metadata, size, depth, kind and expiry.
+//! What is checked before a payload is decoded: metadata, size, depth, kind, expiry, and who died of it.
 
 use std::sync::Arc;
 
@@ -7,6 +7,10 @@ use job_core::clock::Timestamp;
 use job_core::envelope::{Content, DeathReason, Envelope};
 
 use crate::roster::{Roster, Route};
+
+/// Deaths of processes that held a job after which it is suspected. It only nominates: a job that merely shared the
+/// process is counted too.
+pub(crate) const DEATHS_MAX: u32 = 3;
 
 /// What a worker is willing to decode.
 #[derive(Clone, Copy, Debug)]
@@ -22,21 +26,29 @@ pub(crate) enum Refusal {
     Dead(DeathReason, String),
     /// Another worker may be able to run it.
     Park(String),
+    /// Processes died while they held it: it runs alone, in the suspect lane.
+    Suspect,
 }
 
 /// Finds the route of a delivery, unless it must not run.
-pub(crate) fn check<'a>(
-    delivery: &Delivery,
-    roster: &'a Roster,
-    limits: &Limits,
-    now: Timestamp,
-) -> Result<&'a Arc<Route>, Refusal> {
+pub(crate) fn check<'a>(delivery: &Delivery, roster: &'a Roster, limits: &Limits) -> Result<&'a Arc<Route>, Refusal> {
     if let Some(defect) = &delivery.defect {
         return Err(Refusal::Dead(DeathReason::Undecodable, defect.clone()));
     }
-    check_payload(&delivery.envelope, limits)?;
-    check_expiry(&delivery.envelope, now)?;
-    let Some(kind) = &delivery.envelope.kind else {
+    let route = check_envelope(&delivery.envelope, roster, limits)?;
+    let is_suspect = delivery.redeliveries >= DEATHS_MAX && !delivery.queue.is_suspect();
+    if is_suspect { Err(Refusal::Suspect) } else { Ok(route) }
+}
+
+/// Finds the route of an envelope whose metadata could be read, unless it must not run.
+pub(crate) fn check_envelope<'a>(
+    envelope: &Envelope,
+    roster: &'a Roster,
+    limits: &Limits,
+) -> Result<&'a Arc<Route>, Refusal> {
+    check_payload(envelope, limits)?;
+    check_chain(envelope)?;
+    let Some(kind) = &envelope.kind else {
         return Err(Refusal::Park("the message names no kind".into()));
     };
     roster.find(kind.as_str()).map_err(Refusal::Park)
@@ -55,14 +67,21 @@ fn check_payload(envelope: &Envelope, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_expiry(envelope: &Envelope, now: Timestamp) -> Result<(), Refusal> {
+/// Checks that a job's first run starts in time. A turn, as a snooze begins one, follows a run.
+pub(super) fn check_expiry(envelope: &Envelope, now: Timestamp) -> Result<(), String> {
     let has_started = envelope.attempt > 1 || envelope.sequence > 0;
     match envelope.details.expires {
-        Some(expires) if expires < now && !has_started => {
-            Err(Refusal::Dead(DeathReason::Expired, format!("it was not started by {expires}")))
-        }
+        Some(expires) if expires < now && !has_started => Err(format!("it was not started by {expires}")),
         _ => Ok(()),
     }
+}
+
+/// A job whose chain cannot go on is not begun: its effects would have no sequel, and its run no end but death.
+fn check_chain(envelope: &Envelope) -> Result<(), Refusal> {
+    let Some(chained) = &envelope.details.chain else {
+        return Ok(());
+    };
+    chained.check().map_err(|error| Refusal::Dead(DeathReason::Undecodable, error.to_string()))
 }
 
 /// Says whether arrays and objects nest deeper than `limit`, without decoding. Brackets within strings do not count.
@@ -114,8 +133,7 @@ mod tests {
         envelope.details.expires = Some(now);
         assert_eq!(check_expiry(&envelope, now), Ok(()));
         let late = now + std::time::Duration::from_secs(1);
-        let error = "it was not started by 2026-01-01 12:00:00 UTC".to_owned();
-        assert_eq!(check_expiry(&envelope, late), Err(Refusal::Dead(DeathReason::Expired, error)));
+        assert_eq!(check_expiry(&envelope, late), Err("it was not started by 2026-01-01 12:00:00 UTC".to_owned()));
         envelope.attempt = 2;
         assert_eq!(check_expiry(&envelope, late), Ok(()));
     }

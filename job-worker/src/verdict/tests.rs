@@ -6,9 +6,10 @@ use job_core::JobError;
 use job_core::backoff::Backoff;
 use job_core::broker::Outcome;
 use job_core::clock::{Timestamp, later};
-use job_core::envelope::{Death, DeathReason, Envelope, Failure};
-use job_core::name::{JobId, Kind};
+use job_core::envelope::{Chained, Death, DeathReason, Envelope, Failure, Step};
+use job_core::name::{JobId, Kind, QueueName};
 use job_core::observation::FinishedOutcome;
+use job_core::topology::Target;
 
 use super::{Ending, PARK_TIME_MAX, Policy, SNOOZES_MAX, STALLS_MAX, Verdict, decide, park};
 
@@ -49,6 +50,54 @@ fn failure(attempt: u32, error: &str) -> Failure {
 
 fn death(reason: DeathReason, error: &str) -> Option<Death> {
     Some(Death { reason, error: error.into(), at: now() })
+}
+
+fn chained(payload: &str) -> Envelope {
+    let step = Step {
+        kind: Kind::parse("bill").unwrap(),
+        queue: QueueName::parse("money").unwrap(),
+        payload: payload.into(),
+        expires: None,
+        max_attempts: None,
+    };
+    let mut envelope = envelope();
+    envelope.details.chain = Some(Chained { rest: vec![step], ..Chained::default() });
+    envelope
+}
+
+#[test]
+fn a_completed_job_of_a_chain_stores_the_next_one() {
+    let verdict = decide(Ending::Completed, &chained("7"), POLICY, now(), 0.5);
+    assert_eq!(verdict.finished, FinishedOutcome::Completed);
+    let Outcome::Done { then } = verdict.outcome else { panic!("it is done") };
+    let next = &then[0].envelope;
+    assert_eq!((then.len(), next.kind_str(), next.payload.as_slice()), (1, "bill", &b"7"[..]));
+    assert_eq!(then[0].target, Target::Only(QueueName::parse("money").unwrap()));
+}
+
+#[test]
+fn whatever_does_not_complete_a_job_keeps_what_follows_it() {
+    for error in [
+        JobError::from("boom"),
+        JobError::discard("gone"),
+        JobError::snooze(Duration::from_secs(1)),
+        JobError::continue_with(1),
+    ] {
+        let verdict = decide(Ending::Failed(error), &chained("7"), POLICY, now(), 0.5);
+        let (Outcome::Later { envelope, .. } | Outcome::Dead { envelope }) = verdict.outcome else {
+            panic!("it does not complete")
+        };
+        assert_eq!(envelope.details.chain, chained("7").details.chain);
+    }
+}
+
+#[test]
+fn a_chain_that_cannot_go_on_is_dead_and_does_not_run_again() {
+    let error = "completed, but its chain cannot go on: the payload of \"bill\" in the chain is not JSON: \
+                 expected ident at line 1 column 2";
+    check(Ending::Completed, &chained("no"), FinishedOutcome::Dead(DeathReason::Undecodable), |expected| {
+        expected.details.death = death(DeathReason::Undecodable, error);
+    });
 }
 
 #[test]

@@ -149,11 +149,7 @@ impl WorkerBuilder {
         check_unwinding()?;
         let registry = self.registry.clone().map_or_else(Registry::linked, Ok)?;
         check_registry(&registry)?;
-        let client = self.client.clone().ok_or_else(|| {
-            Error::invalid(
-                "the worker has no client; give it one with .client(Client::connect(\"sqlite:jobs.db\").await?)",
-            )
-        })?;
+        let client = self.client.clone().ok_or_else(no_client)?;
         let mut problems = self.mistakes.clone();
         problems.extend(self.config.validate().err().map(|e| e.to_string()));
         let queues = self.queues(&linked_queues(&registry)?, &mut problems);
@@ -163,25 +159,43 @@ impl WorkerBuilder {
         if !problems.is_empty() {
             return Err(Error::invalid(problems.join("\n")));
         }
-        Ok(self.assemble(client, queues, roster))
+        Ok(self.assemble(&client, queues, roster))
     }
 
-    fn assemble(self, client: Client, queues: Vec<QueueConfig>, roster: Roster) -> Worker {
-        let (stop, clock) = (StopHandle::new(), client.broker().clock().clone());
-        let client = client.observers(self.observers.clone());
-        let executor = Arc::new(Executor {
+    /// Makes only what runs jobs, without what takes them from queues. A kind that cannot run here is no mistake before
+    /// one of its jobs comes.
+    pub(crate) fn build_executor(self) -> Result<Arc<Executor>> {
+        let registry = self.registry.clone().map_or_else(Registry::linked, Ok)?;
+        check_registry(&registry)?;
+        let client = self.client.clone().ok_or_else(no_client)?;
+        if !self.mistakes.is_empty() {
+            return Err(Error::invalid(self.mistakes.join("\n")));
+        }
+        let (roster, _) = Roster::new(&registry, &self.handlers, &self.states, &BTreeSet::new());
+        Ok(self.executor(&client, roster))
+    }
+
+    fn executor(&self, client: &Client, roster: Roster) -> Arc<Executor> {
+        let clock = client.broker().clock().clone();
+        Arc::new(Executor {
             roster,
-            states: self.states,
-            client: client.clone(),
-            clock: clock.clone(),
+            states: self.states.clone(),
+            client: client.clone().observers(self.observers.clone()),
+            stall: StallWatch::new(clock.clone()),
+            clock,
             observers: self.observers.clone(),
-            middleware: self.middleware.into(),
+            middleware: self.middleware.clone().into(),
             limits: Limits { payload_bytes_max: self.config.payload_bytes_max, depth_max: self.config.depth_max },
-            stop: stop.clone(),
+            stop: StopHandle::new(),
             in_flight: InFlight::new(),
             interrupted: AtomicUsize::new(0),
-            stall: StallWatch::new(clock.clone()),
-        });
+            lane: Arc::default(),
+        })
+    }
+
+    fn assemble(self, client: &Client, queues: Vec<QueueConfig>, roster: Roster) -> Worker {
+        let executor = self.executor(client, roster);
+        let (client, clock, stop) = (executor.client.clone(), executor.clock.clone(), executor.stop.clone());
         let intakes = intakes(&queues, &self.config, client.broker(), &executor, &stop);
         let (config, observers, is_main) = (self.config, self.observers, self.is_main);
         Worker {
@@ -213,6 +227,10 @@ impl WorkerBuilder {
         }
         self.config.queues.clone()
     }
+}
+
+fn no_client() -> Error {
+    Error::invalid("the worker has no client; give it one with .client(Client::connect(\"sqlite:jobs.db\").await?)")
 }
 
 fn unknown_queue(name: &QueueName, known: &[QueueConfig]) -> String {

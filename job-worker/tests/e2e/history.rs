@@ -61,18 +61,27 @@ impl History {
         self.ends.values().map(|n| n - 1).sum()
     }
 
-    /// Says what is wrong with the history of these jobs, all of which were stored.
+    /// The attempts of a job's runs, as they began.
+    pub(crate) fn attempts(&self, id: &str) -> &[u32] {
+        self.starts.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Says what is wrong with the history, when exactly these jobs were stored.
     pub(crate) fn faults(&self, stored: &[String]) -> Vec<String> {
+        let mut faults = self.faults_of(stored);
+        let phantoms = self.starts.keys().filter(|id| !stored.contains(id));
+        faults.extend(phantoms.map(|id| format!("{id} ran and was never stored")));
+        faults
+    }
+
+    /// Says what is wrong with the history of these jobs, all of which were stored.
+    pub(crate) fn faults_of(&self, stored: &[String]) -> Vec<String> {
         let mut faults = Vec::new();
         for id in stored {
             if !self.ends.contains_key(id) {
                 faults.push(format!("{id} is lost"));
             }
-        }
-        for (id, attempts) in &self.starts {
-            if !stored.contains(id) {
-                faults.push(format!("{id} ran and was never stored"));
-            }
+            let attempts = self.attempts(id);
             let seen: BTreeSet<u32> = attempts.iter().copied().collect();
             let highest = u32::try_from(seen.len()).expect("few");
             if !seen.iter().copied().eq(1..=highest) {

@@ -1,8 +1,11 @@
 //! End-to-end tests: the real worker binary, real files, real signals.
 
+mod dead;
 mod history;
 mod kill;
 mod mistakes;
+mod operator;
+mod poison;
 mod scene;
 mod stop;
 mod troubles;

@@ -1,6 +1,7 @@
 //! The stage of an end-to-end test: a folder, a database in it, and worker processes.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,6 +38,13 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+/// What a command printed, and how it ended.
+pub(crate) struct Answer {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
 impl Scene {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -66,7 +74,43 @@ impl Scene {
 
     /// A command of the fixture worker, which finds its database and history by the environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fixture-worker"));
+        self.program(env!("CARGO_BIN_EXE_fixture-worker"), args)
+    }
+
+    /// Runs a command of the stock program, which has nobody's jobs.
+    pub(crate) fn stock(&self, args: &[&str]) -> Answer {
+        Answer::of(self.program(env!("CARGO_BIN_EXE_job-worker"), args), "")
+    }
+
+    /// Runs a command of the fixture worker, which knows its own jobs.
+    pub(crate) fn fixture(&self, args: &[&str]) -> Answer {
+        Answer::of(self.command(args), "")
+    }
+
+    /// Runs a command of the stock program that reads from stdin.
+    pub(crate) fn stock_reading(&self, args: &[&str], stdin: &str) -> Answer {
+        Answer::of(self.program(env!("CARGO_BIN_EXE_job-worker"), args), stdin)
+    }
+
+    /// Runs a command of the stock program on a terminal, and returns what that shows.
+    pub(crate) fn on_terminal(&self, args: &[&str], typed: &str) -> String {
+        self.program_on_terminal(env!("CARGO_BIN_EXE_job-worker"), args, typed)
+    }
+
+    /// Runs a command of the fixture worker on a terminal, and returns what that shows.
+    pub(crate) fn fixture_on_terminal(&self, args: &[&str]) -> String {
+        self.program_on_terminal(env!("CARGO_BIN_EXE_fixture-worker"), args, "")
+    }
+
+    fn program_on_terminal(&self, path: &str, args: &[&str], typed: &str) -> String {
+        let line = [&[path], args].concat().join(" ");
+        let mut command = self.program("script", &["-qec", &line, "/dev/null"]);
+        command.env("PATH", std::env::var_os("PATH").expect("a PATH")).env("TERM", "xterm");
+        Answer::of(command, typed).stdout
+    }
+
+    fn program(&self, path: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(path);
         command
             .args(args)
             .env_clear()
@@ -107,10 +151,44 @@ impl Scene {
     }
 }
 
+impl Answer {
+    fn of(mut command: Command, stdin: &str) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        // A program that reads nothing may have gone.
+        let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
+        let output = child.wait_with_output().expect("it ends");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// What it printed as JSON; it must have succeeded and said nothing else.
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""));
+        serde_json::from_str(&self.stdout).expect("one JSON document")
+    }
+
+    /// Asserts how it failed, to the letter; `DIR` stands for the scene's folder.
+    pub(crate) fn assert_failed(&self, scene: &Scene, code: i32, expected: &str) {
+        let folder = scene.path("").display().to_string();
+        assert_eq!(self.stderr.replace(&folder, "DIR/"), expected);
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""));
+    }
+}
+
 impl Process {
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success(), "the process has gone before {signal}");
+    }
+
+    /// Kills it, if it has not ended by itself.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("our own child");
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -35,7 +35,7 @@ async fn what_outlasts_the_grace_goes_back_without_using_an_attempt() {
     worker.signal("TERM");
     let ended = worker.wait().await;
     assert_eq!(ended.code, Some(EX_TEMPFAIL), "{}", ended.stderr);
-    assert!(ended.stderr.contains("1 jobs had not ended and will run again"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 job had not ended and will run again"), "{}", ended.stderr);
     check_untouched(&scene, &id).await;
 }
 
@@ -61,7 +61,7 @@ async fn a_thread_that_does_not_return_is_left_behind_and_said_so() {
     worker.signal("TERM");
     let ended = worker.wait().await;
     assert_eq!(ended.code, Some(EX_TEMPFAIL));
-    assert!(ended.stderr.contains("1 jobs had not ended and will run again"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 job had not ended and will run again"), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

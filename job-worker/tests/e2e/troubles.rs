@@ -77,5 +77,5 @@ async fn an_unknown_kind_is_parked_and_said_so() {
     let inspect = scene.client.broker().inspect().expect("SQLite can be inspected");
     let found = inspect.find(&id).await.expect("readable").expect("it is kept");
     assert!(matches!(found.state, job_core::broker::JobState::Delayed(_)), "{:?}", found.state);
-    assert_eq!((found.envelope.attempt, found.envelope.sequence), (1, 1));
+    assert_eq!((found.envelope.attempt, found.envelope.sequence), (1, 0));
 }

@@ -1,5 +1,9 @@
 //! The runtime in one process, on the broker in memory: outcomes, options, limits, and what is checked at the start.
 
+#![allow(clippy::unwrap_used, reason = "the exemption for tests does not reach their helpers")]
+
+mod chains;
+mod harness;
 mod outcomes;
 mod scene;
 mod sharing;

@@ -9,7 +9,7 @@ use job_core::clock::Clock;
 use job_core::envelope::Envelope;
 use job_core::observation::{FinishedOutcome, Observation};
 use job_core::registry::Registry;
-use job_core::{Client, QueueName};
+use job_core::{Client, JobId, QueueName};
 use job_worker::{Worker, WorkerBuilder};
 
 /// How long a worker may take to become idle: a bound on liveness, not a measure of speed.
@@ -22,6 +22,7 @@ pub(crate) struct Scene {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) client: Client,
     finished: Arc<Mutex<Vec<Finished>>>,
+    enqueued: Arc<Mutex<Vec<JobId>>>,
 }
 
 /// A run that ended, as the observers were told.
@@ -35,14 +36,20 @@ pub(crate) struct Finished {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let broker: Arc<dyn Broker> = MemoryBroker::new(Clock::system());
-        Self { client: Client::new(Arc::clone(&broker)), broker, finished: Arc::default() }
+        Self::on(MemoryBroker::new(Clock::system()))
+    }
+
+    pub(crate) fn on(broker: Arc<dyn Broker>) -> Self {
+        Self { client: Client::new(Arc::clone(&broker)), broker, finished: Arc::default(), enqueued: Arc::default() }
     }
 
     /// Builds a worker for these kinds, which stops when it is idle.
     pub(crate) fn worker(&self, kinds: &[&str]) -> WorkerBuilder {
-        let finished = Arc::clone(&self.finished);
+        let (finished, enqueued) = (Arc::clone(&self.finished), Arc::clone(&self.enqueued));
         let observer = move |observation: &Observation<'_>| {
+            if let Observation::Enqueued { id, .. } = observation {
+                enqueued.lock().expect("no test panics while it holds this").push((*id).clone());
+            }
             if let Observation::Finished { run, outcome, error, .. } = observation {
                 finished.lock().expect("no test panics while it holds this").push(Finished {
                     kind: run.kind.to_owned(),
@@ -68,6 +75,11 @@ impl Scene {
 
     pub(crate) fn finished(&self) -> Vec<Finished> {
         self.finished.lock().expect("no test panics while it holds this").clone()
+    }
+
+    /// What the worker enqueued.
+    pub(crate) fn enqueued(&self) -> Vec<JobId> {
+        self.enqueued.lock().expect("no test panics while it holds this").clone()
     }
 
     pub(crate) fn outcomes(&self) -> Vec<(u32, FinishedOutcome)> {

@@ -200,5 +200,33 @@ async fn a_kind_without_handler_here_is_parked_and_uses_no_attempt() {
     stop.drain();
     run.await.unwrap().unwrap();
     assert!(matches!(parked.state, job_core::broker::JobState::Delayed(_)));
-    assert_eq!((parked.envelope.attempt, parked.envelope.sequence), (1, 1));
+    assert_eq!((parked.envelope.attempt, parked.envelope.sequence), (1, 0));
+}
+
+#[derive(Job, Serialize, Deserialize)]
+#[job(concurrency = 1, queue = "tight", expires = "30ms", state(Gauge))]
+struct Tight;
+
+impl Perform for Tight {
+    async fn perform(self, cx: Context<Self>) -> Result<(), JobError> {
+        cx.state::<Gauge>().enter();
+        assert!(cx.idempotency_key().ends_with(":0"), "waiting for the limit is no new turn");
+        Clock::system().sleep(Duration::from_millis(200)).await;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_its_kinds_limit_expires_all_the_same() {
+    let (scene, gauge) = (Scene::new(), Gauge::default());
+    scene
+        .client
+        .enqueue_many((0..4).map(|_| Tight).collect::<Vec<_>>())
+        .each(|job| job.expires(Duration::from_millis(150)))
+        .await
+        .unwrap();
+    scene.run(scene.worker(&["tight"]).state(gauge.clone())).await;
+    assert_eq!(gauge.runs(), 1);
+    let reasons: Vec<_> = scene.dead("tight").await.iter().map(|e| e.details.death.clone().unwrap().reason).collect();
+    assert_eq!(reasons, [job_core::envelope::DeathReason::Expired; 3]);
 }

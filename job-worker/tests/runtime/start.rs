@@ -77,8 +77,12 @@ fn two_types_of_one_kind_are_both_named() {
 fn a_program_without_jobs_learns_the_rule_of_the_linker() {
     check(
         worker().registry(Registry::default()),
-        "no job types are linked into this worker; if they live in a library crate, name it once in the worker's \
-         main.rs, such as `use my_jobs as _;`, because a crate that is never named is not linked",
+        "no job types are linked into this program, so it has nothing to run; a worker of your own is a program that \
+         depends on job-worker and on the crate of your jobs, with this main.rs:\n\n\
+         \x20   use my_jobs as _; // names the crate of the jobs: one that is never named is not linked\n\n\
+         \x20   fn main() -> std::process::ExitCode {\n\
+         \x20       job_worker::main(async |worker| Ok(worker))\n\
+         \x20   }\n",
     );
 }
 

@@ -29,7 +29,9 @@ async fn fate(client: &Client, tally: &Tally, id: &JobId) -> Result<Fate> {
     match client.state(id).await? {
         None => Ok(Fate::Done),
         Some(JobState::Dead) => Ok(Fate::Dead),
-        Some(state) => bail!("job {id} did not end: {state:?}"),
+        Some(state) => {
+            bail!("job {id} did not end, it is still stored ({state:?}); a worker on this broker finishes it")
+        }
     }
 }
 

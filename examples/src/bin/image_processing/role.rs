@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use examples::stop_on_signals;
 use job_core::{Client, JobId};
+use job_worker::signals::Signals;
 use job_worker::{Worker, WorkerBuilder};
 
 use crate::args::Args;
@@ -35,7 +35,7 @@ pub(crate) async fn app(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Works until it is stopped.
+/// Works until it is stopped, or idle where that is the end.
 pub(crate) async fn worker(args: &Args) -> Result<()> {
     let client = Client::connect(&args.broker).await?;
     let tally = Arc::new(Tally::new(Progress::new(0), &[]));
@@ -66,7 +66,8 @@ fn worker_builder(client: &Client, tally: &Arc<Tally>) -> WorkerBuilder {
 /// Runs a worker to its end, and prints what it did.
 async fn work(builder: WorkerBuilder, tally: &Tally) -> Result<()> {
     let worker = builder.build()?;
-    let signals = tokio::spawn(stop_on_signals(worker.stop_handle()));
+    let signals = tokio::spawn(Signals::install()?.pass_to(worker.stop_handle()));
+    tally.progress().print("working; Ctrl-C stops when what runs is finished");
     let stopped = worker.run().await?;
     signals.abort();
     tally.progress().finish();

@@ -27,7 +27,7 @@ pub(super) async fn a_closed_broker_refuses(bench: Bench) {
     assert_eq!(answers.len(), 2, "each message is answered");
     answers.into_iter().for_each(|answer| check_refused("publish", answer));
     check_refused("declare", eventually("declare", broker.declare(&Topology::default().queue(mail()))).await);
-    check_refused("consume", eventually("consume", broker.consume(&mail(), Window { slots: 1 })).await);
+    check_refused("consume", eventually("consume", broker.consume(&mail(), Window::new(1))).await);
     check_refused("lead", eventually("lead", broker.lead("role")).await);
     check_refused("read", eventually("read", ledger.read()).await);
     check_refused("changed", eventually("changed", ledger.changed()).await);

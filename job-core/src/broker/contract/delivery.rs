@@ -1,5 +1,7 @@
 //! Cases of publishing and delivering: what was stored comes, once, whole, and alone.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::broker::contract::bench::Bench;
@@ -8,8 +10,8 @@ use crate::broker::contract::reader::done;
 use crate::broker::contract::wait::eventually;
 use crate::broker::{Outgoing, Window};
 use crate::clock::Timestamp;
-use crate::envelope::{Content, Death, DeathReason, Details, Envelope, Failure};
-use crate::name::JobId;
+use crate::envelope::{Chained, Content, Death, DeathReason, Details, Envelope, Failure, Step};
+use crate::name::{JobId, Kind};
 use crate::topology::{ROUTING_KEY_BYTES_MAX, Target, Topology};
 use crate::trace::TraceParent;
 
@@ -59,16 +61,30 @@ fn details(now: Timestamp) -> Details {
         max_attempts: Some(9),
         expires: Some(now),
         crashes: 2,
+        is_armed: true,
         cursor: Some(json!({"page": 3, "after": "ä", "ratio": 0.5, "none": null, "seen": [1, -2]})),
         stalls: 4,
         snoozes: 5,
         parked_since: Some(now),
         failures: vec![Failure { attempt: 1, at: now, error: "line 1\nline 2: \"ü\"".into() }],
         death: Some(Death { reason: DeathReason::TooDeep, error: "too deep".into(), at: now }),
+        chain: Some(chained()),
         trace: Some(TraceParent::parse(trace).expect("a valid trace parent")),
         trace_state: Some("vendor=1,other=2".into()),
         headers: map(&[("tenant", "größer"), ("empty", ""), ("Number", "1")]),
     }
+}
+
+fn chained() -> Chained {
+    let step = Step {
+        kind: Kind::parse("ship").expect("a valid kind"),
+        queue: mail(),
+        payload: "{\"to\": \"größer\"} \n".into(),
+        expires: Some(Duration::from_millis(1500)),
+        max_attempts: Some(3),
+    };
+    let first = Some(JobId::parse("order 17").expect("a valid id"));
+    Chained { first, place: 1, rest: vec![step] }
 }
 
 pub(super) async fn payload_bytes_come_back_untouched(bench: Bench) {
@@ -178,7 +194,7 @@ pub(super) async fn publishing_to_an_undeclared_queue_keeps_the_message(bench: B
 pub(super) async fn consuming_an_undeclared_queue_fails(bench: Bench) {
     let process = bench.open_mail().await;
     let name = queue("nobody-declared-this");
-    let consumer = eventually("consume", process.broker.consume(&name, Window { slots: 1 })).await;
+    let consumer = eventually("consume", process.broker.consume(&name, Window::new(1))).await;
     let error = consumer.map(|_| ()).expect_err("a queue that does not exist cannot be consumed");
     assert!(error.to_string().contains(name.as_str()), "{error}");
 }

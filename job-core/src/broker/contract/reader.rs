@@ -22,7 +22,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) async fn open(broker: &Arc<dyn Broker>, queue: &QueueName) -> Self {
-        let consume = broker.consume(queue, Window { slots: 4 });
+        let consume = broker.consume(queue, Window::new(4));
         let consumer = eventually("consume", consume).await.expect("the queue can be consumed");
         Self { consumer, broker: Arc::clone(broker), queue: queue.clone() }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use crate::broker::Window;
 use crate::broker::sqlite::claim::{Claimed, Token, claim, release};
 use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::op::{Manner, Message, Port};
@@ -30,6 +31,10 @@ pub(super) struct Held {
     /// The number of the queue.
     pub(super) queue: i64,
     slots: usize,
+    /// Jobs claimed while runs are long, or nothing is known of them; those that run counted.
+    ahead_min: usize,
+    /// Jobs claimed while runs are short.
+    ahead_max: usize,
     clock: Clock,
     port: Port,
     state: Mutex<State>,
@@ -57,19 +62,26 @@ pub(super) struct Taken {
 }
 
 impl Held {
-    pub(super) fn new(queue: i64, slots: usize, clock: Clock, port: Port) -> Arc<Self> {
-        let slots = slots.max(1);
+    pub(super) fn new(queue: i64, window: Window, clock: Clock, port: Port) -> Arc<Self> {
+        let slots = window.slots.max(1);
+        let (ahead_min, ahead_max) = if window.claims_ahead {
+            let least = slots * AHEAD_PER_SLOT_MIN;
+            (least, (slots * AHEAD_PER_SLOT_MAX).min(AHEAD_MAX).max(least))
+        } else {
+            (slots, slots)
+        };
         let state = State {
             rows: VecDeque::new(),
             runs: Runs::default(),
-            ahead: slots * AHEAD_PER_SLOT_MIN,
+            ahead: ahead_min,
             is_claiming: false,
             is_drained: false,
             is_closed: false,
             fault: None,
         };
         let (arrived, waiting) = (Notify::new(), AtomicUsize::new(0));
-        Arc::new(Self { queue, slots, clock, port, state: Mutex::new(state), arrived, waiting })
+        let state = Mutex::new(state);
+        Arc::new(Self { queue, slots, ahead_min, ahead_max, clock, port, state, arrived, waiting })
     }
 
     /// Waits until a row is held; `false` when the consumer is closed.
@@ -125,14 +137,14 @@ impl Held {
     /// True while more is held than long jobs should find.
     pub(super) fn is_far_ahead(&self) -> bool {
         let state = self.lock();
-        !state.rows.is_empty() && state.total() > self.slots * AHEAD_PER_SLOT_MIN
+        !state.rows.is_empty() && state.total() > self.ahead_min
     }
 
     /// Gives back what is held beyond the minimum when a run takes long.
     pub(super) fn check_runs(&self) {
         let mut state = self.lock();
         if state.runs.is_long(self.clock.monotonic()) {
-            state.ahead = self.slots * AHEAD_PER_SLOT_MIN;
+            state.ahead = self.ahead_min;
             let excess = state.total().saturating_sub(state.ahead).min(state.rows.len());
             let kept = state.rows.len() - excess;
             let excess = state.rows.split_off(kept);
@@ -196,11 +208,9 @@ impl Held {
 
     fn adapt(&self, state: &mut State, is_full: bool) {
         if state.runs.is_long(self.clock.monotonic()) {
-            state.ahead = self.slots * AHEAD_PER_SLOT_MIN;
+            state.ahead = self.ahead_min;
         } else if is_full {
-            let least = self.slots * AHEAD_PER_SLOT_MIN;
-            let most = (self.slots * AHEAD_PER_SLOT_MAX).min(AHEAD_MAX).max(least);
-            state.ahead = (state.ahead * 2).min(most);
+            state.ahead = (state.ahead * 2).min(self.ahead_max);
         }
         state.runs.forget_finished();
     }

@@ -2,22 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, after, never, tick};
+use crossbeam_channel::{Receiver, RecvTimeoutError, tick};
 use tokio::sync::oneshot;
 
 use crate::broker::sqlite::committer::Committer;
+use crate::broker::sqlite::group::Group;
 use crate::broker::sqlite::keeper::Keeper;
-use crate::broker::sqlite::op::{Manner, Message, Op, Port};
+use crate::broker::sqlite::op::{Message, Op, Port};
 use crate::broker::sqlite::shared::Shared;
 use crate::broker::sqlite::wake::Waker;
-
-/// Operations of one commit at the most: some 10 ms of work, which the first of them waits for.
-const GROUP_MAX: usize = 1000;
-
-/// How long a completion waits for company.
-const LAZY_MAX: Duration = Duration::from_millis(2);
 
 /// How often the house is kept. A dead process's jobs come back after at most this, and the next look of a waiter.
 const BEAT: Duration = Duration::from_secs(1);
@@ -41,10 +36,10 @@ impl Writer {
     pub(super) fn run(mut self) {
         let beat = tick(BEAT);
         let mut waker = Waker::new(Arc::clone(&self.shared));
-        let mut group = Vec::new();
+        let mut group = Group::new();
         loop {
             let end = self.gather(&mut group, &mut waker);
-            self.committer.run(std::mem::take(&mut group));
+            self.committer.run(group.take());
             match end {
                 None => {}
                 Some(End::Stop(reply)) => return self.stop(reply),
@@ -61,46 +56,35 @@ impl Writer {
     }
 
     /// Waits for operations and returns when a group is complete, or it is time to look around.
-    fn gather(&mut self, group: &mut Vec<Box<dyn Op>>, waker: &mut Waker) -> Option<End> {
+    fn gather(&mut self, group: &mut Group, waker: &mut Waker) -> Option<End> {
         let mut next = match self.messages.recv_timeout(waker.patience(&self.committer, BEAT)) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Some(End::Stop(None)),
         };
-        let mut is_lazy = true;
-        let mut company = never();
         while let Some(message) = next {
             match message {
-                Message::Op(op) => {
-                    is_lazy &= op.manner() == Manner::Lazy;
-                    group.push(op);
-                }
+                Message::Op(op) => group.push(op),
                 Message::Nudge => waker.nudge(),
                 Message::Stop(reply) => return Some(End::Stop(Some(reply))),
                 Message::Kill => return Some(End::Kill),
             }
-            if group.len() >= GROUP_MAX {
+            if group.is_full() {
                 return None;
             }
-            if group.len() == 1 && is_lazy {
-                company = after(LAZY_MAX);
-            }
-            next = self.messages.try_recv().ok();
-            if next.is_none() && is_lazy && !group.is_empty() {
-                next = self.await_company(&company);
-            }
+            next = self.messages.try_recv().ok().or_else(|| self.await_company(group));
         }
         None
     }
 
-    /// Waits for what could join a group that has time, until it has none; not at all when nothing runs that could end.
-    fn await_company(&self, company: &Receiver<Instant>) -> Option<Message> {
-        if self.port.running().load(Ordering::Relaxed) == 0 {
+    /// Waits for what could join the group, while it has time.
+    fn await_company(&self, group: &Group) -> Option<Message> {
+        if !group.has_time(self.port.running().load(Ordering::Relaxed)) {
             return None;
         }
         crossbeam_channel::select! {
             recv(self.messages) -> message => message.ok(),
-            recv(company) -> _ => None,
+            recv(group.end) -> _ => None,
         }
     }
 
@@ -109,13 +93,14 @@ impl Writer {
         self.shared.consumers().iter().for_each(|held| held.close());
         // What the consumers gave back, and whatever was handed over before. It ends: a closed handle publishes nothing
         // more, and there are no more settlements than runs.
-        loop {
-            let ops: Vec<_> = self.messages.try_iter().filter_map(operation).take(GROUP_MAX).collect();
-            if ops.is_empty() {
-                break;
+        let mut group = Group::new();
+        while let Some(op) = self.messages.try_iter().find_map(operation) {
+            group.push(op);
+            if group.is_full() || self.messages.is_empty() {
+                self.committer.run(group.take());
             }
-            self.committer.run(ops);
         }
+        self.committer.run(group.take());
         self.committer.run_parked();
         self.committer.drop_parked();
         self.keeper.end(self.committer);

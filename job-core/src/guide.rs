@@ -1,0 +1,28 @@
+//! The guides: how to use these crates, in programs that are compiled and run with the tests.
+//!
+//! They are the Markdown files of `job-core/docs`, so that they can be read beside the code too. Each ends with the
+//! links to the others as files; the same names stand before it as links to modules, and the first ones count.
+
+#[doc = "[retries]: crate::guide::retries\n[stopping and deploying]: crate::guide::stopping_and_deploying\n"]
+#[doc = "[writing jobs]: crate::guide::writing_jobs\n"]
+#[doc = include_str!("../docs/getting-started.md")]
+pub mod getting_started {}
+
+#[doc = include_str!("../docs/writing-jobs.md")]
+pub mod writing_jobs {}
+
+#[doc = "[stopping and deploying]: crate::guide::stopping_and_deploying\n[writing jobs]: crate::guide::writing_jobs\n"]
+#[doc = include_str!("../docs/retries.md")]
+pub mod retries {}
+
+#[doc = "[changing a job]: crate::guide::writing_jobs#changing-a-job\n[idempotent]: crate::guide::writing_jobs\n"]
+#[doc = "[the reasons]: crate::guide::retries#why-a-job-is-dead\n"]
+#[doc = "[a day]: crate::guide::retries#a-kind-that-no-worker-knows\n"]
+#[doc = include_str!("../docs/stopping-and-deploying.md")]
+pub mod stopping_and_deploying {}
+
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}

@@ -1,0 +1,136 @@
+//! The suspect lane: what may have ended its process runs alone, so that a further death tells which job it was.
+//!
+//! Before such a run the job is stored with `crashes + 1`; whatever the run's outcome is puts the old value back. So only
+//! the death of the process leaves the count, and jobs that merely shared a process are not blamed.
+
+use std::sync::Arc;
+
+use job_core::broker::{Delivery, Outcome, Outgoing};
+use job_core::envelope::{DeathReason, Envelope};
+use tokio::sync::OwnedRwLockWriteGuard;
+
+use crate::executor::{Admitted, Company, Executor, Job, guard};
+use crate::roster::Route;
+use crate::slots::Slot;
+
+/// Runs alone that end with the death of the process, after which a job is dead.
+const CRASHES_MAX: u32 = 3;
+
+/// What became of a delivery of the lane.
+pub(crate) enum Lane {
+    /// It is stored with its next crash counted, and is delivered again at once.
+    Armed(OwnedRwLockWriteGuard<()>),
+    /// It has run, or never will.
+    Over,
+}
+
+impl Executor {
+    /// Moves a job to its queue's suspect lane.
+    pub(super) fn nominate(self: &Arc<Self>, job: Job) {
+        let lane = job.queue.suspect();
+        let then = vec![Outgoing::only(lane, Envelope::clone(&job.envelope))];
+        let reason = "the processes that held it died; it runs alone from now on";
+        self.tell_put_aside(&job, reason, self.clock.now());
+        self.settle_in_background(job, Outcome::Done { then });
+    }
+
+    /// Runs a job for which processes died beside everything but the lane: it must not be taken for the lane's job when
+    /// it ends the process.
+    pub(super) async fn admit_beside_lane(self: &Arc<Self>, mut job: Job, route: Arc<Route>, slot: Slot) {
+        if let Ok(guard) = Arc::clone(&self.lane).try_read_owned() {
+            job.company = Company::NoLane(guard);
+            return self.admit(job, route, slot).await;
+        }
+        let executor = Arc::clone(self);
+        tokio::spawn(async move { executor.wait_for_lane(job, route, slot).await });
+    }
+
+    /// Waits without a slot, so that other jobs can have it.
+    async fn wait_for_lane(self: Arc<Self>, mut job: Job, route: Arc<Route>, slot: Slot) {
+        let (slots, queue) = (Arc::clone(slot.slots()), slot.queue());
+        drop(slot);
+        let turn = async {
+            let guard = Arc::clone(&self.lane).read_owned().await;
+            Some((guard, slots.acquire(queue, 1).await.pop()?))
+        };
+        let turn = tokio::select! {
+            biased;
+            () = self.stop.wait_draining() => None,
+            turn = turn => turn,
+        };
+        match turn {
+            Some((guard, slot)) => {
+                job.company = Company::NoLane(guard);
+                self.admit(job, route, slot).await;
+            }
+            None => self.settle_in_background(job, Outcome::Release),
+        }
+    }
+
+    /// Runs a delivery of the lane, or prepares its run. The caller waits for the end, and has no other one meanwhile.
+    pub(crate) async fn run_suspect(self: Arc<Self>, delivery: Delivery, alone: OwnedRwLockWriteGuard<()>) -> Lane {
+        let held = self.in_flight.hold();
+        let checked = guard::check(&delivery, &self.roster, &self.limits).cloned();
+        let has_died = delivery.redeliveries > 0;
+        let mut job = Job::new(delivery, held);
+        if self.stop.is_draining() {
+            self.settle_in_background(job, Outcome::Release);
+            return Lane::Over;
+        }
+        let route = match checked {
+            Ok(route) => route,
+            Err(refusal) => {
+                self.turn_away(job, refusal);
+                return Lane::Over;
+            }
+        };
+        let details = &job.envelope.details;
+        match (details.is_armed, has_died) {
+            (true, true) if details.crashes >= CRASHES_MAX => {
+                let error = format!("its process died in each of {CRASHES_MAX} runs alone");
+                self.refuse(job, DeathReason::Poison, error);
+                Lane::Over
+            }
+            (true, false) => {
+                job.company = Company::Alone(alone);
+                job.envelope = Arc::new(disarmed(&job.envelope));
+                self.run_alone(job, route).await;
+                Lane::Over
+            }
+            _ => {
+                self.arm(job).await;
+                Lane::Armed(alone)
+            }
+        }
+    }
+
+    async fn run_alone(self: &Arc<Self>, job: Job, route: Arc<Route>) {
+        let permit = match &route.limit {
+            None => None,
+            Some(limit) => Some(limit.permit().await),
+        };
+        Arc::clone(self).run(Admitted { job, route, slot: None, permit }).await;
+    }
+
+    /// Stores the job with its next crash counted, before the run that may cause it.
+    async fn arm(self: &Arc<Self>, job: Job) {
+        let mut envelope = Envelope::clone(&job.envelope);
+        envelope.details.crashes += 1;
+        envelope.details.is_armed = true;
+        // The instant that it had, or an older one: it is the next to be delivered.
+        let at = envelope.runnable_since();
+        let Job { settle, queue, envelope: before, held, company: _ } = job;
+        if let Err(error) = settle.settle(Outcome::Later { at, envelope }).await {
+            self.tell_settle_failed(&queue, &before, &error);
+        }
+        drop(held);
+    }
+}
+
+/// The envelope as it is again when the process survives the run.
+fn disarmed(envelope: &Envelope) -> Envelope {
+    let mut envelope = envelope.clone();
+    envelope.details.crashes -= 1;
+    envelope.details.is_armed = false;
+    envelope
+}

@@ -1,0 +1,81 @@
+//! Takes the suspects of one queue, one at a time in the whole process, and hands them to the executor.
+//!
+//! Beside it normal work goes on; only jobs for which processes died wait, so that a death blames the right one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use job_core::broker::{Broker, Consumer, Window};
+use job_core::clock::Clock;
+use job_core::error::{Error, Result};
+use job_core::name::QueueName;
+use tokio::sync::OwnedRwLockWriteGuard;
+
+use crate::executor::Executor;
+use crate::executor::suspect::Lane;
+use crate::shutdown::StopHandle;
+
+/// How long the lane is kept for a job that was just stored for its run: another process may have taken it.
+const ARMED_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// The lane of one queue.
+pub(crate) struct SuspectIntake {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) stop: StopHandle,
+    pub(crate) clock: Clock,
+    pub(crate) queue: QueueName,
+}
+
+impl SuspectIntake {
+    /// Consumes until the worker drains.
+    ///
+    /// # Errors
+    /// When the broker failed; the caller starts it again.
+    pub(crate) async fn run(&self) -> Result<()> {
+        while self.stop.wait_running().await {
+            let mut consumer = self.broker.consume(&self.queue, Window::exact(1)).await?;
+            let result = tokio::select! {
+                biased;
+                () = self.stop.wait_not_running() => Ok(()),
+                failed = self.take_all(&mut *consumer) => failed,
+            };
+            consumer.close().await;
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Takes one job after the other. Cancelling it loses nothing: what was handed out runs on in a task of its own.
+    async fn take_all(&self, consumer: &mut dyn Consumer) -> Result<()> {
+        loop {
+            if !consumer.ready().await? {
+                return Err(Error::unavailable(format!("the consumer of queue \"{}\" was closed", self.queue)));
+            }
+            let mut alone = Some(Arc::clone(&self.executor.lane).write_owned().await);
+            while let Some(guard) = alone.take() {
+                alone = self.take_one(consumer, guard).await?;
+            }
+        }
+    }
+
+    /// Runs one job; returns the lane when it was only stored for its run, which must come before any other.
+    async fn take_one(
+        &self,
+        consumer: &mut dyn Consumer,
+        alone: OwnedRwLockWriteGuard<()>,
+    ) -> Result<Option<OwnedRwLockWriteGuard<()>>> {
+        let Some(taken) = self.clock.timeout(ARMED_WAIT_MAX, consumer.next_many(1)).await else {
+            return Ok(None);
+        };
+        let Some(delivery) = taken?.pop() else {
+            return Ok(None);
+        };
+        let run = tokio::spawn(Arc::clone(&self.executor).run_suspect(delivery, alone));
+        match run.await {
+            Ok(Lane::Armed(alone)) => Ok(Some(alone)),
+            Ok(Lane::Over) => Ok(None),
+            Err(error) => Err(Error::rejected(format!("a run of the suspect lane panicked: {error}"))),
+        }
+    }
+}
