@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::story::{Harm, Run, Story};
 use crate::check::{Report, Rule};
-use crate::record::Turn;
+use crate::record::{Fault, Turn};
 
 /// How long a run may take from the decision to start it to its record: the machine may be busy in between.
 pub(super) const DRAIN_TOLERANCE_US: i64 = 250_000;
@@ -64,7 +64,9 @@ fn check_duplicates(id: &str, job: &Story<'_>, harms: &[Harm<'_>], report: &mut 
         }
         let over: Vec<i64> = runs.iter().filter(|run| run.is_over()).filter_map(|run| Some(run.settled?.0)).collect();
         let end = over.iter().min().copied();
-        if runs.iter().any(|run| end.is_some_and(|end| run.at > end)) {
+        // A process that was robbed may begin late what it had claimed before, while the heir is done with it.
+        let is_late = |run: &Run<'_>| harms.iter().any(|harm| harm.kind == Fault::Steal && run.is_cut_by(harm));
+        if runs.iter().any(|run| end.is_some_and(|end| run.at > end) && !is_late(run)) {
             report.add(Rule::Attempts, format!("{id} began {turn:?} again after its end was recorded"));
         } else if over.len() > 1 {
             report.add(Rule::Fence, format!("the end of {turn:?} was recorded {} times", over.len()));

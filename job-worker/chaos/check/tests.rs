@@ -186,6 +186,9 @@ fn a_theft_explains_what_its_victim_ran_then_and_is_fenced() {
     let unrecorded = Event::Unrecorded { turn: turn("a", 1) };
     let fenced = robbed.clone().note("w", unrecorded.clone()).settled("v", "a", 1, Settled::Gone);
     fenced.check(&[]);
+    // It begins late what the heir is done with, and cannot record it.
+    let late = tale().job("a", 1).fault(Fault::Steal, "w").done("v", "a", 1).started("w", "a", 1).effect("w", "a");
+    late.note("w", unrecorded.clone()).check(&[]);
     // Both recorded.
     let both = robbed.clone().settled("w", "a", 1, Settled::Gone).settled("v", "a", 1, Settled::Gone);
     both.check(&[Rule::Fence]);
