@@ -9,7 +9,7 @@ use job_core::sabotage::Mutant;
 use crate::check::Rule;
 use crate::director;
 use crate::plan::{Flags, Plan};
-use crate::report::line;
+use crate::report::{line, print};
 
 /// What each mutant must be caught by.
 const SYMPTOMS: [(Mutant, &[Rule]); 7] = [
@@ -36,15 +36,19 @@ const PATIENCE: Duration = Duration::from_secs(4);
 pub(crate) async fn run(flags: &Flags) -> Result<ExitCode, BoxError> {
     let mut red = 0;
     for (mutant, symptoms) in SYMPTOMS {
-        let report = director::run(&plan(flags, Some(mutant))?).await?;
+        let plan = plan(flags, Some(mutant))?;
+        let report = director::run(&plan).await?;
         let is_red = symptoms.iter().any(|rule| report.count(*rule) > 0);
+        director::tidy(&plan, if is_red { ExitCode::SUCCESS } else { ExitCode::FAILURE })?;
         red += usize::from(is_red);
         let verdict = if is_red { "red, as it must be" } else { "NOT SEEN" };
         println!("mutant {}: {verdict} ({symptoms:?}): {}", mutant.name(), line(&report));
     }
     println!("mutant {}: not tried, it takes a loss of power", NEEDS_POWER_LOSS.name());
-    let clean = director::run(&plan(flags, None)?).await?;
-    let is_clean = crate::report::print(&clean) == ExitCode::SUCCESS;
+    let plan = plan(flags, None)?;
+    let outcome = print(&director::run(&plan).await?);
+    director::tidy(&plan, outcome)?;
+    let is_clean = outcome == ExitCode::SUCCESS;
     println!("mutants={} red={red} clean={}", SYMPTOMS.len(), if is_clean { "green" } else { "red" });
     Ok(if is_clean && red == SYMPTOMS.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use job_core::clock::Clock;
@@ -44,7 +45,7 @@ struct Director<'a> {
     deaths: usize,
 }
 
-/// Runs a plan, and checks what happened. The files of a run without violations are removed.
+/// Runs a plan, and checks what happened.
 pub(crate) async fn run(plan: &Plan) -> Result<Report, BoxError> {
     fs::create_dir_all(&plan.folder)?;
     let plan = &Plan { folder: plan.folder.canonicalize()?, ..plan.clone() };
@@ -54,13 +55,16 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, BoxError> {
         director.book.note(Event::Void { reason: error.to_string() });
     }
     drop(director);
-    let report = check(&read_folder(&plan.folder)?);
-    if report.violations.is_empty() && report.void.is_empty() {
-        fs::remove_dir_all(&plan.folder)?;
-    } else {
-        println!("the histories and logs are in {}", plan.folder.display());
+    Ok(check(&read_folder(&plan.folder)?))
+}
+
+/// Removes the files of a run that has shown what it should, and says where those of another one are.
+pub(crate) fn tidy(plan: &Plan, outcome: ExitCode) -> io::Result<()> {
+    if outcome == ExitCode::SUCCESS {
+        return fs::remove_dir_all(&plan.folder);
     }
-    Ok(report)
+    eprintln!("the histories and logs are in {}", plan.folder.display());
+    Ok(())
 }
 
 impl<'a> Director<'a> {

@@ -65,11 +65,17 @@ fn main() -> ExitCode {
 async fn execute(command: Command) -> Result<ExitCode, job_core::BoxError> {
     match command {
         Command::Direct(flags) if flags.mutants => campaign::run(&flags).await,
-        Command::Direct(flags) => Ok(report::print(&director::run(&flags.plan()?).await?)),
+        Command::Direct(flags) => direct(&flags.plan()?).await,
         Command::Check { folder } => Ok(report::print(&check::check(&record::read_folder(&folder)?))),
         Command::Produce(flags) => produce::run(&flags).await.map(|()| ExitCode::SUCCESS),
         Command::Relay => relay::run().await.map(|()| ExitCode::SUCCESS),
     }
+}
+
+async fn direct(plan: &plan::Plan) -> Result<ExitCode, job_core::BoxError> {
+    let outcome = report::print(&director::run(plan).await?);
+    director::tidy(plan, outcome)?;
+    Ok(outcome)
 }
 
 fn failed(error: &job_core::BoxError) -> ExitCode {

@@ -1,4 +1,5 @@
-//! What a process writes down of what it does: one line a record, each in one write, so that a kill never tears it.
+//! What a process writes down of what it does: one line a record, each in one write, so that a kill tears at
+//! most the last one.
 //!
 //! Instants are those of the wall clock, in microseconds: the processes share one machine, and no rule depends on less
 //! than a quarter of a second.
@@ -167,7 +168,9 @@ pub(crate) fn read_folder(folder: &Path) -> io::Result<Vec<History>> {
         }
         let process = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text = fs::read_to_string(&path)?;
-        let records = text.lines().map(parse).collect::<io::Result<_>>()?;
+        // SIGKILL can cut a write where it crosses a page. What it would have told had not gone on yet.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let records = text[..whole].lines().map(parse).collect::<io::Result<_>>()?;
         histories.push(History { process, records });
     }
     histories.sort_by(|a, b| a.process.cmp(&b.process));
