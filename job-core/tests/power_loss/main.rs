@@ -17,6 +17,8 @@ mod trial;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use job_core::sabotage::Mutant;
+
 use content::DATABASE;
 use record::Event;
 use trial::{Plan, Verdict};
@@ -43,15 +45,15 @@ fn what_was_confirmed_is_in_every_image() {
 }
 
 #[test]
-fn without_flushed_commits_something_is_lost() {
-    let verdict = control(&record::with_normal(recorded(), "jobs.db-wal"));
+fn publishes_that_are_not_flushed_are_lost() {
+    let verdict = control(&recording::record(Some(Mutant::EnqueueUnflushed)));
     assert!(verdict.lost > 0, "{verdict}");
     // What SQLite promises of NORMAL.
     assert_eq!(verdict.corrupt, 0, "{verdict}");
 }
 
 #[test]
-fn without_flushed_checkpoints_something_is_lost_or_corrupt() {
+fn checkpoints_that_are_not_flushed_lose_and_corrupt() {
     let verdict = control(&record::without_syncs(recorded(), DATABASE));
     assert!(verdict.lost > 0 && verdict.corrupt > 0, "{verdict}");
 }
@@ -63,7 +65,7 @@ fn control(events: &[Event]) -> Verdict {
 /// Returns the record, made once for all tests.
 fn recorded() -> &'static [Event] {
     static RECORD: OnceLock<Vec<Event>> = OnceLock::new();
-    RECORD.get_or_init(recording::record)
+    RECORD.get_or_init(|| recording::record(None))
 }
 
 fn number(name: &str) -> Option<usize> {

@@ -1,12 +1,13 @@
 //! Runs the script under `strace`, and reads what it did to its files.
 //!
-//! The program that is watched is the one that users run: the same calls on the same files, shared memory included. A
-//! VFS of our own would stand between, and would need unsafe code, which this workspace has none of.
+//! What is watched is what users run: SQLite's own VFS, whose flushes of files and directories are half of the promise. A
+//! recording VFS would stand in its place, with locks, shared memory and flushes of our own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use job_core::sabotage::Mutant;
 use tempfile::TempDir;
 
 use crate::content::DATABASE;
@@ -20,14 +21,14 @@ pub(crate) const DIRECTORY: &str = "JOB_POWER_DIRECTORY";
 /// The files that are lost or kept. The shared memory is not among them: SQLite makes it anew when nobody has it open.
 const FILES: [&str; 3] = [DATABASE, "jobs.db-journal", "jobs.db-wal"];
 
-/// Runs the script, and returns what it did.
-pub(crate) fn record() -> Vec<Event> {
+/// Runs the script, with a promise broken by `mutant`, and returns what it did.
+pub(crate) fn record(mutant: Option<Mutant>) -> Vec<Event> {
     let scratch = scratch();
     // By its whole path, as the trace has it.
     let base = scratch.path().canonicalize().expect("the directory exists");
     let (directory, out) = (base.join("files"), base.join("trace"));
     fs::create_dir(&directory).expect("a directory for the files");
-    run(&directory, &out);
+    run(&directory, &out, mutant);
     let text = fs::read(&out).expect("strace has written its trace");
     let events = trace::read(text.split(|b| *b == b'\n').filter(|line| !line.is_empty()), &directory, &FILES);
     check_whole(&events, &directory);
@@ -41,12 +42,15 @@ pub(crate) fn scratch() -> TempDir {
     TempDir::with_prefix_in("job-power-", base).expect("a directory for the test")
 }
 
-fn run(directory: &Path, out: &Path) {
+fn run(directory: &Path, out: &Path, mutant: Option<Mutant>) {
     let program = std::env::current_exe().expect("this program is a file");
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-y", "--seccomp-bpf", "-s", "1000000", "-e", "signal=none"]);
     command.arg("-e").arg(format!("trace={}", trace::CALLS)).arg("-o").arg(out);
     command.arg(program).args(["as_recorded", "--exact", "--nocapture"]).env(DIRECTORY, directory);
+    if let Some(mutant) = mutant {
+        command.env("JOB_MUTANT", mutant.name());
+    }
     let output = command.output().unwrap_or_else(|error| panic!("cannot run strace, please install it: {error}"));
     assert!(output.status.success(), "the recorded program failed: {output:?}");
 }
