@@ -13,8 +13,20 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// Reads what the processes wrote down, each in a file of its own beside `path`.
     pub(crate) fn read(path: &Path) -> Self {
-        Self::parse(&std::fs::read_to_string(path).unwrap_or_default())
+        let name = path.file_name().expect("a file's name").to_string_lossy().into_owned() + ".";
+        let entries = std::fs::read_dir(path.parent().expect("a folder")).expect("readable");
+        let files = entries
+            .map(|entry| entry.expect("readable").path())
+            .filter(|file| file.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name)));
+        let mut text = String::new();
+        for file in files {
+            let whole = String::from_utf8_lossy(&std::fs::read(file).expect("readable")).into_owned();
+            // A kill can tear the last line: what it would have said is not known to anybody.
+            text.push_str(whole.rfind('\n').map_or("", |end| &whole[..=end]));
+        }
+        Self::parse(&text)
     }
 
     fn parse(text: &str) -> Self {

@@ -1,4 +1,4 @@
-//! Workers that are killed at random moments lose nothing.
+//! Workers that are killed at random moments lose nothing. What they repeat is held against the kills by `scripts/chaos`.
 
 use std::collections::VecDeque;
 
@@ -37,8 +37,6 @@ async fn ten_kills_over_two_thousand_jobs_lose_nothing() {
     assert_eq!(scene.run_until_idle(&[]).await.code, Some(0));
     let history = scene.history();
     assert_eq!(history.faults(&ids), Vec::<String>::new());
-    // Each kill can repeat what its victim ran just then, at most its eight slots.
-    assert!(history.duplicates() <= 8 * u32::try_from(KILLS).expect("few"), "{}", history.duplicates());
 }
 
 #[tokio::test(flavor = "multi_thread")]

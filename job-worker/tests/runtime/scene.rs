@@ -84,8 +84,13 @@ impl Scene {
         assert_eq!(stopped.expect("it ran").unfinished, 0);
     }
 
+    /// The runs that ended, in the order of their attempts and the last one last: a run's end is told after it was
+    /// recorded, when the next run may have ended already.
     pub(crate) fn finished(&self) -> Vec<Finished> {
-        self.finished.lock().expect("no test panics while it holds this").clone()
+        let mut finished = self.finished.lock().expect("no test panics while it holds this").clone();
+        let is_last = |outcome| matches!(outcome, FinishedOutcome::Completed | FinishedOutcome::Dead(_));
+        finished.sort_by_key(|run| (run.attempt, is_last(run.outcome)));
+        finished
     }
 
     /// The kinds of the runs, in the order in which they began. They ended in this order only where nothing came back or
