@@ -59,6 +59,7 @@ fn details(now: Timestamp) -> Details {
         max_attempts: Some(9),
         expires: Some(now),
         crashes: 2,
+        is_armed: true,
         cursor: Some(json!({"page": 3, "after": "ä", "ratio": 0.5, "none": null, "seen": [1, -2]})),
         stalls: 4,
         snoozes: 5,
