@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::OptionalExtension;
-
 use crate::broker::sqlite::committer::Committer;
 use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::held::Held;
@@ -97,9 +95,9 @@ impl Waker {
 
 /// Returns when a queue has its next job.
 fn earliest(session: &Session, queue: i64) -> Result<Option<i64>, Fault> {
-    let mut statement = session.conn.prepare_cached(&format!(
-        "SELECT due FROM (SELECT min(due) AS due FROM jobs WHERE queue = ?1 AND state = {READY} \
-         UNION ALL SELECT min(due) FROM jobs WHERE queue = ?1 AND state = {DELAYED}) WHERE due IS NOT NULL ORDER BY 1"
-    ))?;
-    Ok(statement.query_row([queue], |row| row.get(0)).optional()?)
+    // By `LIMIT`, one step in each index; a `min` inside a filtered subquery walks all that waits.
+    let first = |state| format!("(SELECT due FROM jobs WHERE queue = ?1 AND state = {state} ORDER BY due LIMIT 1)");
+    let sql = format!("SELECT min(due) FROM (SELECT {} AS due UNION ALL SELECT {})", first(READY), first(DELAYED));
+    let mut statement = session.conn.prepare_cached(&sql)?;
+    Ok(statement.query_row([queue], |row| row.get(0))?)
 }
