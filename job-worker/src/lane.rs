@@ -18,6 +18,9 @@ use crate::shutdown::StopHandle;
 /// How long the lane is kept for a job that was just stored for its run: another process may have taken it.
 const ARMED_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// How often a suspect asks whether it may run.
+const LANE_PAUSE: Duration = Duration::from_millis(100);
+
 /// The lane of one queue.
 pub(crate) struct SuspectIntake {
     pub(crate) broker: Arc<dyn Broker>,
@@ -52,10 +55,21 @@ impl SuspectIntake {
             if !consumer.ready().await? {
                 return Err(Error::unavailable(format!("the consumer of queue \"{}\" was closed", self.queue)));
             }
-            let mut alone = Some(Arc::clone(&self.executor.lane).write_owned().await);
+            let mut alone = Some(self.wait_alone().await);
             while let Some(guard) = alone.take() {
                 alone = self.take_one(consumer, guard).await?;
             }
+        }
+    }
+
+    /// Waits until no job runs for which processes died. It asks again and again instead of standing in the lock's queue:
+    /// there, all such jobs that come later would wait behind one that runs for hours.
+    async fn wait_alone(&self) -> OwnedRwLockWriteGuard<()> {
+        loop {
+            if let Ok(alone) = Arc::clone(&self.executor.lane).try_write_owned() {
+                return alone;
+            }
+            self.clock.sleep(LANE_PAUSE).await;
         }
     }
 

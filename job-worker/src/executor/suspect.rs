@@ -115,7 +115,7 @@ impl Executor {
     /// Stores the job with its next crash counted, before the run that may cause it.
     async fn arm(self: &Arc<Self>, job: Job) {
         let mut envelope = Envelope::clone(&job.envelope);
-        envelope.details.crashes += 1;
+        envelope.details.crashes = envelope.details.crashes.saturating_add(1);
         envelope.details.is_armed = true;
         // The instant that it had, or an older one: it is the next to be delivered.
         let at = envelope.runnable_since();
@@ -130,7 +130,8 @@ impl Executor {
 /// The envelope as it is again when the process survives the run.
 fn disarmed(envelope: &Envelope) -> Envelope {
     let mut envelope = envelope.clone();
-    envelope.details.crashes -= 1;
+    // Saturating: a store may hold what we did not write.
+    envelope.details.crashes = envelope.details.crashes.saturating_sub(1);
     envelope.details.is_armed = false;
     envelope
 }
