@@ -1,4 +1,4 @@
-//! Wakes those who wait: at once for this process's commits, within 25 ms for those of others and for what becomes due.
+//! Wakes those who wait: at once for this process's commits, within 35 ms for those of others and for what becomes due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,9 @@ use crate::broker::sqlite::session::Session;
 use crate::broker::sqlite::shared::Shared;
 use crate::clock::duration_until;
 
-/// How often other processes' commits are looked for while somebody waits: 4 µs each time.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How often other processes' commits are looked for while somebody waits. Each look costs a wake-up of the thread, some
+/// 120 µs where waking is expensive: at this pace an idle worker uses 0.4 % of a core, and a job starts within 50 ms.
+const LOOK_EVERY: Duration = Duration::from_millis(35);
 
 /// What was seen at the last look.
 pub(super) struct Waker {
