@@ -202,13 +202,35 @@ impl<'a> Director<'a> {
     }
 
     async fn die(&mut self, point: Point) -> Result<(), BoxError> {
+        // A worker gives something back only where more waits than it runs: the others leave it that much.
+        let needs_backlog = point.name.starts_with("release");
+        if needs_backlog {
+            self.signal_workers("TSTP")?;
+        }
+        let mut is_reached = false;
         for _ in 0..POINT_TRIES {
             let mut process = self.crew.start_armed(point)?;
-            if self.reaches(&mut process, point).await? {
-                return Ok(());
+            is_reached = self.reaches(&mut process, point).await?;
+            if is_reached {
+                break;
             }
         }
-        self.book.note(Event::Void { reason: format!("nobody came to the fail point {point:?}") });
+        if needs_backlog {
+            self.signal_workers("CONT")?;
+        }
+        if !is_reached {
+            self.book.note(Event::Void { reason: format!("nobody came to the fail point {point:?}") });
+        }
+        Ok(())
+    }
+
+    /// Makes the workers quiet, or lets them go on.
+    fn signal_workers(&self, signal: &str) -> Result<(), BoxError> {
+        let workers = self.crew.seats.iter().filter(|seat| seat.role == Role::Worker);
+        for process in workers.filter_map(|seat| seat.process.as_ref()) {
+            // One that has just ended is seen at the next inspection.
+            process.signal(signal)?;
+        }
         Ok(())
     }
 

@@ -76,8 +76,16 @@ impl Process {
 
     /// Tells it to stop.
     pub(crate) fn terminate(&self) -> io::Result<()> {
-        let status = Command::new("kill").args(["-s", "TERM", &self.id().to_string()]).status()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("{} has gone before SIGTERM", self.name))) }
+        if self.signal("TERM")? {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("{} has gone before SIGTERM", self.name)))
+        }
+    }
+
+    /// Sends a signal; false when the process has gone.
+    pub(crate) fn signal(&self, signal: &str) -> io::Result<bool> {
+        Ok(Command::new("kill").args(["-s", signal, &self.id().to_string()]).status()?.success())
     }
 
     /// Returns how it ended, once it has.
