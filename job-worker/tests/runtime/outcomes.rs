@@ -232,3 +232,21 @@ async fn a_job_that_was_not_started_in_time_is_dead() {
     let dead = scene.dead("default").await;
     assert_eq!(dead[0].details.death.as_ref().unwrap().reason, DeathReason::Expired);
 }
+
+/// The expansion once gave a type of its own this name, and a job that is called so did not compile.
+#[derive(Job, Serialize, Deserialize)]
+struct Probe;
+
+impl Perform for Probe {
+    async fn perform(self, _cx: Context<Self>) -> Result<(), JobError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_may_have_a_name_that_the_expansion_would_like() {
+    let scene = Scene::new();
+    scene.client.enqueue(Probe).await.unwrap();
+    scene.run(scene.worker(&["probe"])).await;
+    assert_eq!(scene.outcomes(), [(1, Completed)]);
+}
