@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::name::QueueName;
 use crate::topology::{Target, Topology};
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod inspect;
