@@ -6,3 +6,5 @@ mod argument;
 mod name;
 #[allow(dead_code, reason = "the broker that uses it is not there yet")]
 mod url;
+#[allow(dead_code, unused_imports, reason = "the broker that uses it is not there yet")]
+mod wire;
