@@ -154,7 +154,9 @@ impl Work<'_> {
                 let slot = self.names.slot(*level, *index);
                 self.find_declared(&slot, &slot).await
             }
-            Thing::Binding(binding) => self.find_declared(&self.names.queue(&binding.queue), binding.queue.as_str()).await,
+            Thing::Binding(binding) => {
+                self.find_declared(&self.names.queue(&binding.queue), binding.queue.as_str()).await
+            }
             Thing::TopicEvents => self.find_exchange(&self.names.events()).await,
             Thing::DirectEvents => self.find_exchange(&self.names.events_direct()).await,
             Thing::HeadersEvents => self.find_exchange(&self.names.events_headers()).await,
@@ -281,7 +283,8 @@ impl Work<'_> {
     async fn bind(&mut self, queue: &str, exchange: &str, key: &str, arguments: FieldTable) -> Result<()> {
         let what = format!("bind the queue \"{queue}\" to the exchange \"{exchange}\"");
         let channel = self.channel().await?;
-        let bind = channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), arguments);
+        let bind =
+            channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), arguments);
         self.session.answer(&what, bind).await
     }
 

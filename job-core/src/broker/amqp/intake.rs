@@ -82,12 +82,7 @@ impl Intake {
     ///
     /// # Errors
     /// [`is_invalid`](Error::is_invalid) when there is no such queue.
-    pub(super) async fn open(
-        session: Arc<Session>,
-        consume: Consume<'_>,
-        life: &Life,
-        clock: Clock,
-    ) -> Result<Opened> {
+    pub(super) async fn open(session: Arc<Session>, consume: Consume<'_>, life: &Life, clock: Clock) -> Result<Opened> {
         let Consume { physical, queue, prefetch } = consume;
         let channel = session.channel().await?;
         let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
@@ -309,7 +304,10 @@ impl Intake {
 
 impl std::fmt::Debug for Intake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Intake").field("session", &self.session).field("prefetch", &self.prefetch).finish_non_exhaustive()
+        f.debug_struct("Intake")
+            .field("session", &self.session)
+            .field("prefetch", &self.prefetch)
+            .finish_non_exhaustive()
     }
 }
 

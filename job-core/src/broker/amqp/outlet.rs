@@ -87,13 +87,8 @@ impl Outlet {
         let envelope = received.envelope;
         intake.hand_out();
         let key = Key::new(&self.queue, &envelope);
-        let settle = AmqpSettle {
-            intake,
-            outlet: Arc::clone(self),
-            mark: Some(mark),
-            key,
-            begun: self.desk.clock.monotonic(),
-        };
+        let settle =
+            AmqpSettle { intake, outlet: Arc::clone(self), mark: Some(mark), key, begun: self.desk.clock.monotonic() };
         if received.redeliveries > 0 && self.settled().has(&settle.key, received.redeliveries) {
             tracing::debug!(target: "job", queue = %self.queue, id = %envelope.id, "came again after it was settled");
             settle.skip();

@@ -101,7 +101,9 @@ impl Publisher {
             match self.attempt(route, envelope, deadline).await {
                 Ok(Answer::Confirmed) => return Ok(Stored { copies: None }),
                 Ok(Answer::Unknown(cause)) => {
-                    return Err(Error::unconfirmed("the connection to RabbitMQ was lost before it confirmed").caused_by(cause));
+                    return Err(
+                        Error::unconfirmed("the connection to RabbitMQ was lost before it confirmed").caused_by(cause)
+                    );
                 }
                 Ok(Answer::Refused) => was_refused = true,
                 Ok(Answer::Unsent) => {}

@@ -60,7 +60,8 @@ impl AmqpSettle {
         if !self.intake.is_alive() {
             return Err(self.outlet.lost());
         }
-        if sabotage::is_on(Mutant::AckBeforeConfirm) && matches!(outcome, Outcome::Later { .. } | Outcome::Dead { .. }) {
+        if sabotage::is_on(Mutant::AckBeforeConfirm) && matches!(outcome, Outcome::Later { .. } | Outcome::Dead { .. })
+        {
             self.acknowledge();
         }
         let is_over = self.is_over_with(&outcome);
