@@ -4,11 +4,13 @@
 //! most nodes of a cluster. So is every retry, death and follower before the delivery that it comes from is acknowledged.
 //! An acknowledgement itself has no answer: one that is lost with its connection brings the job back. Publishing and
 //! consuming have a connection each, on one thread of the broker's own; both are made again for ever.
+#![allow(dead_code, unused_imports, reason = "what uses the rest of these parts comes next")]
 
 mod ack_ring;
 mod argument;
 mod consumer;
 mod declare;
+mod desk;
 mod fault;
 mod intake;
 mod keeper;
@@ -25,9 +27,7 @@ mod settle;
 mod settled;
 mod url;
 mod watch;
-#[allow(dead_code, unused_imports, reason = "the pump that turns it comes next")]
 mod wheel;
-#[allow(unused_imports, reason = "the pump that reads a slot comes next")]
 mod wire;
 
 use std::future::ready;
@@ -46,11 +46,11 @@ use crate::name::QueueName;
 use crate::topology::Topology;
 
 use declare::{Declarer, Thing};
+use desk::{Desk, Office};
 use intake::Life;
 use keeper::Keeper;
 use link::{Link, Purpose};
 use name::Names;
-use outlet::{Desk, Outlet};
 use publisher::Publisher;
 use runtime::Runtime;
 use settled::Settled;
@@ -84,7 +84,7 @@ pub struct AmqpBroker {
     publishing: Arc<Link>,
     consuming: Arc<Link>,
     declarer: Declarer,
-    desk: Desk,
+    office: Office,
     life: Life,
     /// What keeps consumers, and acknowledges.
     keepers: TaskTracker,
@@ -107,7 +107,7 @@ impl AmqpBroker {
         // One of them shows whether URL and server fit; the other is made when it is needed.
         publishing.session(options.connect_patience).await?;
         let patience = options.publish_patience;
-        let desk = Desk {
+        let office = Office {
             publisher: Arc::new(Publisher::new(Arc::clone(&publishing), Arc::clone(&names), clock.clone(), patience)),
             settled: Arc::new(Mutex::new(Settled::new(SETTLED_MAX))),
             tasks: TaskTracker::new(),
@@ -123,7 +123,7 @@ impl AmqpBroker {
             runtime,
             publishing,
             consuming,
-            desk,
+            office,
             life: Life::default(),
             keepers: TaskTracker::new(),
             is_closed: AtomicBool::new(false),
@@ -146,7 +146,7 @@ impl AmqpBroker {
         if self.check_open().is_err() {
             return messages.iter().map(|_| Err(link::closed())).collect();
         }
-        self.desk.publisher.publish_all(messages).await
+        self.office.publisher.publish_all(messages).await
     }
 
     async fn declare_all(&self, topology: &Topology) -> Result<()> {
@@ -165,7 +165,7 @@ impl AmqpBroker {
         self.declarer.ensure(&session, &Thing::Base).await?;
         let keeper = Keeper {
             link: Arc::clone(&self.consuming),
-            outlet: Outlet::new(queue.clone(), window, self.desk.clone()),
+            desk: Desk::new(queue.clone(), window, self.office.clone()),
             physical,
             life: self.life.clone(),
             tasks: self.keepers.clone(),
@@ -177,8 +177,8 @@ impl AmqpBroker {
 
     /// Finishes what is under way, gives back the rest, and says good-bye.
     async fn end(&self) {
-        self.desk.tasks.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.desk.tasks.wait()).await;
+        self.office.tasks.close();
+        let _ = self.clock.timeout(CLOSE_MAX, self.office.tasks.wait()).await;
         self.life.closing.cancel();
         self.keepers.close();
         let _ = self.clock.timeout(CLOSE_MAX, self.keepers.wait()).await;

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::amqp::ack_ring::Issuer;
+use crate::broker::amqp::desk::Desk;
 use crate::broker::amqp::intake::Intake;
-use crate::broker::amqp::outlet::{Outlet, Taken};
+use crate::broker::amqp::outlet::{Taken, deliver};
 use crate::broker::{BoxFuture, Consumer, Delivery};
 use crate::error::Result;
 
@@ -24,7 +25,7 @@ pub(super) struct Source {
 
 /// Takes from one queue.
 pub(super) struct AmqpConsumer {
-    pub(super) outlet: Arc<Outlet>,
+    pub(super) desk: Arc<Desk>,
     /// New channels, from whoever keeps this consumer; ends when there will be none.
     pub(super) arrivals: mpsc::UnboundedReceiver<Result<Source>>,
     /// The channels that are read: one, or also the one before it while its last messages are taken.
@@ -76,7 +77,7 @@ impl AmqpConsumer {
         let mut deliveries = Vec::new();
         while deliveries.len() < max {
             match self.poll_take(cx) {
-                Poll::Ready(Ok(Some(taken))) => deliveries.extend(self.outlet.deliver(taken)),
+                Poll::Ready(Ok(Some(taken))) => deliveries.extend(deliver(&self.desk, taken)),
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(deliveries)),
                 // What was taken before it must not be lost; the failure stays where it is: the channels are gone.
                 Poll::Ready(Err(error)) if deliveries.is_empty() => return Poll::Ready(Err(error)),
@@ -155,8 +156,8 @@ impl Consumer for AmqpConsumer {
     }
 
     fn close(mut self: Box<Self>) -> BoxFuture<'static, ()> {
-        let outlet = Arc::clone(&self.outlet);
-        let leaving = outlet.spawn(self.leave());
+        let desk = Arc::clone(&self.desk);
+        let leaving = desk.spawn(self.leave());
         Box::pin(async move {
             // A broker that has ended has given back all by itself.
             let _ = leaving.await;
@@ -166,7 +167,7 @@ impl Consumer for AmqpConsumer {
 
 impl Drop for AmqpConsumer {
     fn drop(&mut self) {
-        let outlet = Arc::clone(&self.outlet);
-        drop(outlet.spawn(self.leave()));
+        let desk = Arc::clone(&self.desk);
+        drop(desk.spawn(self.leave()));
     }
 }

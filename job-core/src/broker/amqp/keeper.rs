@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::amqp::consumer::{AmqpConsumer, Source};
+use crate::broker::amqp::desk::Desk;
 use crate::broker::amqp::intake::{Consume, Intake, Life, Opened};
 use crate::broker::amqp::link::Link;
-use crate::broker::amqp::outlet::Outlet;
 use crate::broker::amqp::watch;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ const CHANGE_EVERY: Duration = Duration::from_secs(10);
 /// Opens the channels of one consumer.
 pub(super) struct Keeper {
     pub(super) link: Arc<Link>,
-    pub(super) outlet: Arc<Outlet>,
+    pub(super) desk: Arc<Desk>,
     /// The queue's name on the broker.
     pub(super) physical: String,
     pub(super) life: Life,
@@ -61,7 +61,7 @@ impl Keeper {
         let (sources, arrivals) = mpsc::unbounded_channel();
         let left = CancellationToken::new();
         let consumer = AmqpConsumer {
-            outlet: Arc::clone(&self.outlet),
+            desk: Arc::clone(&self.desk),
             arrivals,
             sources: Vec::new(),
             peeked: None,
@@ -126,12 +126,12 @@ impl Keeper {
     async fn width(&self, intake: &Intake) {
         // Soon after the start: nothing is known before the first runs, and a consumer of short jobs grows once.
         loop {
-            self.outlet.changed.notified().await;
-            if self.outlet.prefetch() > intake.prefetch() {
+            self.desk.changed.notified().await;
+            if self.desk.prefetch() > intake.prefetch() {
                 return;
             }
             self.clock.sleep(CHANGE_EVERY).await;
-            if self.outlet.prefetch() != intake.prefetch() {
+            if self.desk.prefetch() != intake.prefetch() {
                 return;
             }
         }
@@ -154,7 +154,7 @@ impl Keeper {
                         return Some(Err(error));
                     }
                 }
-                Err(error) => tracing::debug!(target: "job", queue = %self.outlet.queue(), %error, "not consuming"),
+                Err(error) => tracing::debug!(target: "job", queue = %self.desk.queue(), %error, "not consuming"),
                 opened => return Some(opened),
             }
             self.pause().await;
@@ -168,8 +168,7 @@ impl Keeper {
 
     async fn open(&self, patience: Duration) -> Result<Opened> {
         let session = self.link.session(patience).await?;
-        let consume =
-            Consume { physical: &self.physical, queue: self.outlet.queue(), prefetch: self.outlet.prefetch() };
+        let consume = Consume { physical: &self.physical, queue: self.desk.queue(), prefetch: self.desk.prefetch() };
         Intake::open(session, consume, &self.life, self.clock.clone()).await
     }
 }

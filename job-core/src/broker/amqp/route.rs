@@ -60,7 +60,7 @@ pub(super) fn dead(queue: &QueueName, names: &Names) -> Route {
 /// Returns the way into the slot of an instant.
 fn delayed(queue: &QueueName, at: Timestamp, names: &Names, now: Timestamp) -> Route {
     // Up, as in the header: a slot that turns a millisecond early would hand the job on for nothing.
-    let due = at.timestamp_millis() + i64::from(at.timestamp_subsec_micros() % 1000 > 0);
+    let due = at.timestamp_millis() + i64::from(!at.timestamp_subsec_micros().is_multiple_of(1000));
     let slot = wheel::place(due, now.timestamp_millis());
     Route {
         exchange: names.only(),

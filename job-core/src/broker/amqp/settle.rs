@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::broker::amqp::ack_ring::Mark;
+use crate::broker::amqp::desk::{Desk, Errand};
 use crate::broker::amqp::intake::Intake;
-use crate::broker::amqp::outlet::{Errand, Outlet};
+
 use crate::broker::amqp::settled::Key;
 use crate::broker::{BoxFuture, Outcome, Outgoing, Settle};
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::sabotage::{self, Mutant};
 /// One delivery in somebody's hands. Dropped unsettled, it goes back when its channel ends.
 pub(super) struct AmqpSettle {
     pub(super) intake: Arc<Intake>,
-    pub(super) outlet: Arc<Outlet>,
+    pub(super) desk: Arc<Desk>,
     pub(super) mark: Option<Mark>,
     pub(super) key: Key,
     pub(super) begun: Instant,
@@ -23,17 +24,17 @@ pub(super) struct AmqpSettle {
 
 impl Settle for AmqpSettle {
     fn settle(self: Box<Self>, outcome: Outcome) -> BoxFuture<'static, Result<()>> {
-        self.outlet.note_run(self.begun);
+        self.desk.note_run(self.begun);
         match outcome {
             // An acknowledgement has no answer to wait for: it goes out with its neighbours.
             Outcome::Done { then } if then.is_empty() => Box::pin(ready(self.done())),
             outcome => {
-                let outlet = Arc::clone(&self.outlet);
+                let desk = Arc::clone(&self.desk);
                 // A task, so that it goes on whether somebody waits for it or not.
-                let recording = outlet.spawn(self.record(outcome));
+                let recording = desk.spawn(self.record(outcome));
                 Box::pin(async move {
                     // A broker that ended has given everything back.
-                    recording.await.unwrap_or_else(|_| Err(outlet.lost()))
+                    recording.await.unwrap_or_else(|_| Err(desk.lost()))
                 })
             }
         }
@@ -46,11 +47,11 @@ impl AmqpSettle {
         self.acknowledge();
     }
 
-    fn done(mut self: Box<Self>) -> Result<()> {
+    fn done(mut self) -> Result<()> {
         // Lost or not, it has run: should it come here again, it need not.
-        self.outlet.remember(&self.key);
+        self.desk.remember(&self.key);
         if !self.intake.is_alive() && !sabotage::is_on(Mutant::AckAcrossGenerations) {
-            return Err(self.outlet.lost());
+            return Err(self.desk.lost());
         }
         self.acknowledge();
         Ok(())
@@ -58,7 +59,7 @@ impl AmqpSettle {
 
     pub(super) async fn record(mut self: Box<Self>, outcome: Outcome) -> Result<()> {
         if !self.intake.is_alive() {
-            return Err(self.outlet.lost());
+            return Err(self.desk.lost());
         }
         if sabotage::is_on(Mutant::AckBeforeConfirm) && matches!(outcome, Outcome::Later { .. } | Outcome::Dead { .. })
         {
@@ -70,13 +71,13 @@ impl AmqpSettle {
             Outcome::Done { then } => self.publish_then(then).await,
             Outcome::Later { at, mut envelope } => {
                 envelope.not_before = Some(at);
-                let again = Errand::Publish(Outgoing::only(self.outlet.queue().clone(), envelope));
-                let stored = self.outlet.run(&self.intake, again).await;
+                let again = Errand::Publish(Outgoing::only(self.desk.queue().clone(), envelope));
+                let stored = self.desk.run(&self.intake, again).await;
                 sabotage::fail_point("amqp.later.confirmed");
                 stored
             }
             Outcome::Dead { envelope } => {
-                let stored = self.outlet.run(&self.intake, Errand::Bury(envelope)).await;
+                let stored = self.desk.run(&self.intake, Errand::Bury(envelope)).await;
                 sabotage::fail_point("amqp.dead.confirmed");
                 stored
             }
@@ -86,7 +87,7 @@ impl AmqpSettle {
             return Err(self.release().await.err().filter(Error::is_lost).unwrap_or(error));
         }
         if is_over {
-            self.outlet.remember(&self.key);
+            self.desk.remember(&self.key);
         }
         // Recorded, whatever becomes of the acknowledgement.
         self.acknowledge();
@@ -107,7 +108,7 @@ impl AmqpSettle {
         // All of them before the first is sent: what is refused must not leave the others behind.
         then.iter().try_for_each(Outgoing::check)?;
         for message in then {
-            self.outlet.run(&self.intake, Errand::Publish(message)).await?;
+            self.desk.run(&self.intake, Errand::Publish(message)).await?;
             sabotage::fail_point("amqp.then.confirmed");
         }
         Ok(())
@@ -115,7 +116,7 @@ impl AmqpSettle {
 
     async fn release(&mut self) -> Result<()> {
         match self.mark.take() {
-            Some(mark) => self.intake.release(mark).await.map_err(|_| self.outlet.lost()),
+            Some(mark) => self.intake.release(mark).await.map_err(|_| self.desk.lost()),
             None => Ok(()),
         }
     }
