@@ -12,3 +12,6 @@ mod settled;
 mod url;
 #[allow(unused_imports, reason = "the broker that uses it is not there yet")]
 mod wire;
+// Pure, and not yet turned by a pump.
+#[allow(unused_imports, reason = "the pump comes next")]
+mod wheel;
