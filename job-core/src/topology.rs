@@ -113,7 +113,8 @@ impl Target {
                 Self::Queue(_) | Self::Only(_) | Self::Foreign { .. } => Err(not_an_event(exchange)),
                 _ => target.check(),
             },
-            Self::Topic(key) | Self::Direct(key) | Self::Fanout(key) => check_key("a routing key", key),
+            Self::Topic(key) | Self::Direct(key) => check_key("a routing key", key),
+            Self::Fanout(name) => check_fanout(name),
             Self::Queue(_) | Self::Only(_) | Self::Headers => Ok(()),
         }
     }
@@ -123,6 +124,18 @@ fn not_an_event(exchange: &ExchangeName) -> Error {
     Error::invalid(format!(
         "the exchange \"{exchange}\" goes by a topic, a direct key, headers or as a fanout; name one of these"
     ))
+}
+
+/// Beside the fanouts `events.<name>` stand the exchanges of direct and of headers events.
+const FANOUTS_RESERVED: [&str; 2] = ["direct", "headers"];
+
+fn check_fanout(name: &str) -> Result<()> {
+    if FANOUTS_RESERVED.contains(&name) {
+        return Err(Error::invalid(format!(
+            "the fanout \"{name}\" would have the name of another exchange; choose another name"
+        )));
+    }
+    check_key("the name of a fanout", name)
 }
 
 fn check_key(what: &str, key: &str) -> Result<()> {

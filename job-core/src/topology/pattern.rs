@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::name::ExchangeName;
-use crate::topology::{Target, check_key, not_an_event};
+use crate::topology::{Target, check_fanout, check_key, not_an_event};
 
 /// Which events a binding takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,7 +59,8 @@ impl Pattern {
     /// stands within an exchange.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Topic(key) | Self::Direct(key) | Self::Fanout(key) => check_key("a binding key", key),
+            Self::Topic(key) | Self::Direct(key) => check_key("a binding key", key),
+            Self::Fanout(name) => check_fanout(name),
             Self::Headers { .. } => Ok(()),
             Self::Foreign { exchange, pattern } => match **pattern {
                 Self::Foreign { .. } => Err(not_an_event(exchange)),
