@@ -15,7 +15,7 @@ use crate::broker::amqp::fault;
 use crate::broker::amqp::name::Names;
 use crate::broker::amqp::session::Session;
 use crate::error::{Error, Result};
-use crate::name::QueueName;
+use crate::name::{ExchangeName, QueueName};
 use crate::sabotage::{self, Mutant};
 use crate::topology::{Binding, HeadersMode, Pattern, Topology};
 
@@ -37,6 +37,8 @@ pub(super) enum Thing {
     DirectEvents,
     HeadersEvents,
     FanoutEvents(String),
+    /// An exchange that somebody else declared: it must be there.
+    Foreign(ExchangeName),
     Binding(Binding),
 }
 
@@ -161,6 +163,7 @@ impl Work<'_> {
             Thing::DirectEvents => self.find_exchange(&self.names.events_direct()).await,
             Thing::HeadersEvents => self.find_exchange(&self.names.events_headers()).await,
             Thing::FanoutEvents(name) => self.find_exchange(&self.names.fanout(name)?).await,
+            Thing::Foreign(exchange) => self.find_exchange(exchange.as_str()).await,
         };
         self.end().await;
         result
@@ -185,6 +188,7 @@ impl Work<'_> {
             Thing::DirectEvents => self.exchange(&self.names.events_direct(), Exchange::EventsDirect).await,
             Thing::HeadersEvents => self.exchange(&self.names.events_headers(), Exchange::EventsHeaders).await,
             Thing::FanoutEvents(name) => self.exchange(&self.names.fanout(name)?, Exchange::EventsFanout).await,
+            Thing::Foreign(exchange) => self.find_exchange(exchange.as_str()).await,
             Thing::Binding(binding) => self.binding(binding).await,
         }
     }
@@ -227,34 +231,28 @@ impl Work<'_> {
     async fn binding(&mut self, binding: &Binding) -> Result<()> {
         self.job_queue(&binding.queue).await?;
         let queue = self.names.queue(&binding.queue);
-        match &binding.pattern {
-            Pattern::Topic(pattern) => {
-                let exchange = self.names.events();
-                self.exchange(&exchange, Exchange::EventsTopic).await?;
-                self.bind(&queue, &exchange, pattern, FieldTable::default()).await
+        let (exchange, pattern) = match &binding.pattern {
+            Pattern::Foreign { exchange, pattern } => {
+                self.find_exchange(exchange.as_str()).await?;
+                (exchange.as_str().to_owned(), &**pattern)
             }
-            Pattern::Direct(key) => {
-                let exchange = self.names.events_direct();
-                self.exchange(&exchange, Exchange::EventsDirect).await?;
-                self.bind(&queue, &exchange, key, FieldTable::default()).await
-            }
-            Pattern::Fanout(name) => {
-                let exchange = self.names.fanout(name)?;
-                self.exchange(&exchange, Exchange::EventsFanout).await?;
-                self.bind(&queue, &exchange, "", FieldTable::default()).await
-            }
-            Pattern::Headers { mode, values } => {
-                let exchange = self.names.events_headers();
-                self.exchange(&exchange, Exchange::EventsHeaders).await?;
-                let mode = if *mode == HeadersMode::All { "all" } else { "any" };
-                let mut arguments = FieldTable::default();
-                arguments.insert("x-match".into(), AMQPValue::LongString(mode.into()));
-                for (name, value) in values {
-                    arguments.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
-                }
-                self.bind(&queue, &exchange, "", arguments).await
-            }
-        }
+            pattern => (self.event_exchange(pattern).await?, pattern),
+        };
+        let (key, arguments) = rule(pattern);
+        self.bind(&queue, &exchange, key, arguments).await
+    }
+
+    /// Declares the exchange of ours whose events a pattern is about.
+    async fn event_exchange(&mut self, pattern: &Pattern) -> Result<String> {
+        let (physical, exchange) = match pattern {
+            Pattern::Topic(_) => (self.names.events(), Exchange::EventsTopic),
+            Pattern::Direct(_) => (self.names.events_direct(), Exchange::EventsDirect),
+            Pattern::Headers { .. } => (self.names.events_headers(), Exchange::EventsHeaders),
+            Pattern::Fanout(name) => (self.names.fanout(name)?, Exchange::EventsFanout),
+            Pattern::Foreign { exchange, .. } => return Ok(exchange.as_str().to_owned()),
+        };
+        self.exchange(&physical, exchange).await?;
+        Ok(physical)
     }
 
     async fn queue(&mut self, physical: &str, kind: QueueKind<'_>) -> Result<()> {
@@ -308,7 +306,13 @@ impl Work<'_> {
         // Of what kind it is does not matter to those who only look.
         let kind = lapin::ExchangeKind::Direct;
         let declare = channel.exchange_declare(physical.into(), kind, options, FieldTable::default());
-        self.session.answer(&format!("look for the exchange \"{physical}\""), declare).await
+        let what = format!("look for the exchange \"{physical}\"");
+        match self.session.attempt(&what, declare).await? {
+            Err(cause) if fault::is_not_found(&cause) => Err(Error::invalid(format!(
+                "there is no exchange \"{physical}\"; whoever owns it must declare it before it is used"
+            ))),
+            found => found.map_err(|cause| fault::error(&what, &cause)),
+        }
     }
 
     async fn channel(&mut self) -> Result<Channel> {
@@ -324,6 +328,25 @@ impl Work<'_> {
             let _ = self.session.answer("close a channel", channel.close(200, "OK".into())).await;
         }
     }
+}
+
+/// Returns the key and the arguments of a binding.
+fn rule(pattern: &Pattern) -> (&str, FieldTable) {
+    let mut arguments = FieldTable::default();
+    let key = match pattern {
+        Pattern::Topic(key) | Pattern::Direct(key) => key,
+        Pattern::Fanout(_) => "",
+        Pattern::Headers { mode, values } => {
+            let mode = if *mode == HeadersMode::All { "all" } else { "any" };
+            arguments.insert("x-match".into(), AMQPValue::LongString(mode.into()));
+            for (name, value) in values {
+                arguments.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
+            }
+            ""
+        }
+        Pattern::Foreign { pattern, .. } => return rule(pattern),
+    };
+    (key, arguments)
 }
 
 fn explain(what: &str, cause: &lapin::Error) -> Error {

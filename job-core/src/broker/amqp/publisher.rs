@@ -4,14 +4,13 @@
 //! slower. A message that RabbitMQ refuses is sent again on a new channel, until the deadline: one that was opened while
 //! the leader of a queue was away refuses everything for as long as that node is.
 
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::broker::amqp::declare::{Declarer, Thing};
+use crate::broker::amqp::declare::Declarer;
 use crate::broker::amqp::fault;
 use crate::broker::amqp::link::Link;
 use crate::broker::amqp::name::Names;
@@ -24,8 +23,10 @@ use crate::error::{Error, Result};
 use crate::name::QueueName;
 
 mod lane;
+mod way;
 
-use lane::{Answer, Lane};
+use lane::{Answer, Lane, Publish};
+use way::Way;
 
 /// Messages of one call that are under way at once: more only add latency.
 const WINDOW: usize = 1024;
@@ -48,9 +49,9 @@ pub(super) struct Publisher {
     names: Arc<Names>,
     clock: Clock,
     patience: Duration,
-    lane: Mutex<Option<Arc<Lane>>>,
-    /// One opens a channel at a time.
-    opening: tokio::sync::Mutex<()>,
+    way: Way,
+    /// The way of events that must be heard, one at a time.
+    strict: tokio::sync::Mutex<Way>,
     budget: Semaphore,
 }
 
@@ -63,8 +64,8 @@ impl Publisher {
             names,
             clock,
             patience,
-            lane: Mutex::default(),
-            opening: tokio::sync::Mutex::default(),
+            way: Way::default(),
+            strict: tokio::sync::Mutex::default(),
             budget: Semaphore::new(BUDGET_KIB),
         }
     }
@@ -81,7 +82,11 @@ impl Publisher {
     pub(super) async fn publish(&self, message: Outgoing) -> Result<Stored> {
         message.check()?;
         let route = route(&message, &self.names, self.clock.now())?;
-        self.send(&route, &message.envelope).await
+        if message.must_reach && message.target.queue().is_none() {
+            let way = self.strict.lock().await;
+            return self.send(&route, &message.envelope, &way, true).await;
+        }
+        self.send(&route, &message.envelope, &self.way, false).await
     }
 
     /// Publishes a dead job to the dead of its queue.
@@ -90,21 +95,22 @@ impl Publisher {
     /// As [`publish`](Self::publish).
     pub(super) async fn bury(&self, queue: &QueueName, envelope: Envelope) -> Result<()> {
         let route = dead(queue, &self.names);
-        self.send(&route, &envelope).await.map(drop)
+        self.send(&route, &envelope, &self.way, false).await.map(drop)
     }
 
-    async fn send(&self, route: &Route, envelope: &Envelope) -> Result<Stored> {
+    async fn send(&self, route: &Route, envelope: &Envelope, way: &Way, is_mandatory: bool) -> Result<Stored> {
         let deadline = self.clock.monotonic() + self.patience;
         let _permit = self.admit(envelope.payload.len(), deadline).await?;
         let mut was_refused = false;
         loop {
-            match self.attempt(route, envelope, deadline).await {
+            let answer = match self.lane(way, deadline).await {
+                Ok(lane) => self.attempt(&lane, route, envelope, is_mandatory, deadline).await,
+                Err(error) => Err(error),
+            };
+            match answer {
                 Ok(Answer::Confirmed) => return Ok(Stored { copies: None }),
-                Ok(Answer::Unknown(cause)) => {
-                    return Err(
-                        Error::unconfirmed("the connection to RabbitMQ was lost before it confirmed").caused_by(cause)
-                    );
-                }
+                Ok(Answer::Unheard) => return Err(unheard(envelope)),
+                Ok(Answer::Unknown(cause)) => return Err(lost().caused_by(cause)),
                 Ok(Answer::Refused) => was_refused = true,
                 Ok(Answer::Unsent) => {}
                 // What was refused once may have been stored somewhere all the same.
@@ -123,19 +129,30 @@ impl Publisher {
     ///
     /// # Errors
     /// When nothing was sent, or no answer came in time.
-    async fn attempt(&self, route: &Route, envelope: &Envelope, deadline: Instant) -> Result<Answer> {
-        let lane = self.lane(deadline).await?;
+    async fn attempt(
+        &self,
+        lane: &Lane,
+        route: &Route,
+        envelope: &Envelope,
+        is_mandatory: bool,
+        deadline: Instant,
+    ) -> Result<Answer> {
         if let Some(reason) = lane.session.blocked() {
-            return self.wait_unblocked(&lane, &reason, deadline).await;
+            return self.wait_unblocked(lane, &reason, deadline).await;
         }
         if let Some(thing) = &route.needs {
             self.declarer.ensure(&lane.session, thing).await?;
         }
-        let properties = wire::properties(envelope, route.destination.as_ref())?;
-        let publish = pin!(lane.publish(&route.exchange, &route.key, &envelope.payload, properties));
-        let answer = self.clock.timeout(self.left(deadline), publish).await;
+        let publish = Publish {
+            exchange: &route.exchange,
+            key: &route.key,
+            body: &envelope.payload,
+            properties: wire::properties(envelope, route.destination.as_ref())?,
+            is_mandatory,
+        };
+        let answer = self.clock.timeout(self.left(deadline), lane.publish(publish)).await;
         match &answer {
-            Some(Answer::Confirmed) => {}
+            Some(Answer::Confirmed | Answer::Unheard) => {}
             Some(Answer::Unknown(cause)) if fault::is_not_found(cause) => {
                 lane.spoil();
                 self.declarer.forget();
@@ -155,32 +172,11 @@ impl Publisher {
         }
     }
 
-    /// Returns a channel that can be published on.
-    async fn lane(&self, deadline: Instant) -> Result<Arc<Lane>> {
-        if let Some(lane) = self.usable_lane() {
-            return Ok(lane);
-        }
-        let open = async {
-            let _opening = self.opening.lock().await;
-            if let Some(lane) = self.usable_lane() {
-                return Ok(lane);
-            }
-            let session = self.link.session(self.left(deadline)).await?;
-            self.declarer.ensure(&session, &Thing::Base).await?;
-            let lane = Arc::new(Lane::open(session).await?);
-            *self.lock_lane() = Some(Arc::clone(&lane));
-            Ok(lane)
-        };
+    async fn lane(&self, way: &Way, deadline: Instant) -> Result<Arc<Lane>> {
+        let left = self.left(deadline);
         // Somebody else may be the one who waits for the connection, with more patience.
-        self.clock.timeout(self.left(deadline), open).await.unwrap_or_else(|| Err(unreachable()))
-    }
-
-    fn usable_lane(&self) -> Option<Arc<Lane>> {
-        self.lock_lane().as_ref().filter(|lane| lane.is_usable()).cloned()
-    }
-
-    fn lock_lane(&self) -> std::sync::MutexGuard<'_, Option<Arc<Lane>>> {
-        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+        let lane = self.clock.timeout(left, way.lane(&self.link, &self.declarer, left)).await;
+        lane.unwrap_or_else(|| Err(unreachable()))
     }
 
     /// Waits until there is room for a payload.
@@ -198,6 +194,14 @@ impl Publisher {
 
 fn refused_pause() -> Duration {
     REFUSED_PAUSE_MIN + (REFUSED_PAUSE_MAX - REFUSED_PAUSE_MIN).mul_f64(fastrand::f64())
+}
+
+fn unheard(envelope: &Envelope) -> Error {
+    Error::unheard(format!("no queue is bound that takes the event \"{}\"; nothing was stored", envelope.kind_str()))
+}
+
+fn lost() -> Error {
+    Error::unconfirmed("the connection to RabbitMQ, or a channel of it, was lost before it confirmed")
 }
 
 fn refused() -> Error {

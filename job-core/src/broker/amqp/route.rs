@@ -25,26 +25,38 @@ pub(super) struct Route {
 /// # Errors
 /// When its fanout cannot be an exchange.
 pub(super) fn route(message: &Outgoing, names: &Names, now: Timestamp) -> Result<Route> {
-    let event = |exchange: String, key: &str, needs: Thing| Route {
-        exchange,
-        key: key.to_owned(),
-        needs: Some(needs),
-        destination: None,
-    };
-    Ok(match &message.target {
-        Target::Queue(queue) | Target::Only(queue) => match message.envelope.not_before.filter(|at| *at > now) {
+    match &message.target {
+        Target::Queue(queue) | Target::Only(queue) => Ok(match message.envelope.not_before.filter(|at| *at > now) {
             Some(at) => delayed(queue, at, names, now),
             None => {
                 let is_first = matches!(message.target, Target::Queue(_));
                 let exchange = if is_first { names.jobs() } else { names.only() };
                 Route { exchange, key: names.queue(queue), needs: None, destination: None }
             }
-        },
-        Target::Topic(key) => event(names.events(), key, Thing::TopicEvents),
-        Target::Direct(key) => event(names.events_direct(), key, Thing::DirectEvents),
-        Target::Headers => event(names.events_headers(), "", Thing::HeadersEvents),
-        Target::Fanout(name) => event(names.fanout(name)?, "", Thing::FanoutEvents(name.clone())),
-    })
+        }),
+        event => event_route(event, names),
+    }
+}
+
+fn event_route(target: &Target, names: &Names) -> Result<Route> {
+    let (exchange, needs) = match target {
+        Target::Topic(_) => (names.events(), Thing::TopicEvents),
+        Target::Direct(_) => (names.events_direct(), Thing::DirectEvents),
+        Target::Headers => (names.events_headers(), Thing::HeadersEvents),
+        Target::Fanout(name) => (names.fanout(name)?, Thing::FanoutEvents(name.clone())),
+        Target::Foreign { exchange, target } => {
+            let needs = Some(Thing::Foreign(exchange.clone()));
+            return Ok(Route { exchange: exchange.as_str().to_owned(), needs, ..event_route(target, names)? });
+        }
+        Target::Queue(queue) | Target::Only(queue) => {
+            unreachable!("\"{queue}\" is no event's target, as was checked")
+        }
+    };
+    let key = match target {
+        Target::Topic(key) | Target::Direct(key) => key.clone(),
+        _ => String::new(),
+    };
+    Ok(Route { exchange, key, needs: Some(needs), destination: None })
 }
 
 /// Returns the way of a dead job of a queue.

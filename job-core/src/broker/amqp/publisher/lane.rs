@@ -21,11 +21,24 @@ pub(super) struct Lane {
     is_spoiled: AtomicBool,
 }
 
+/// One message on its way.
+pub(super) struct Publish<'a> {
+    pub(super) exchange: &'a str,
+    pub(super) key: &'a str,
+    pub(super) body: &'a [u8],
+    pub(super) properties: BasicProperties,
+    /// It is to be refused when no queue takes it. Only one at a time on a channel: the driver may give what comes back to
+    /// the answer of another message.
+    pub(super) is_mandatory: bool,
+}
+
 /// What became of one publish.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// RabbitMQ answers for it.
     Confirmed,
+    /// No queue takes it; only a [mandatory](Publish::is_mandatory) one is answered so.
+    Unheard,
     /// RabbitMQ does not answer for it.
     Refused,
     /// Nothing of it was sent.
@@ -56,8 +69,9 @@ impl Lane {
     }
 
     /// Publishes and waits for the answer; the caller bounds the wait.
-    pub(super) async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) -> Answer {
-        let options = BasicPublishOptions::default();
+    pub(super) async fn publish(&self, publish: Publish<'_>) -> Answer {
+        let Publish { exchange, key, body, properties, is_mandatory } = publish;
+        let options = BasicPublishOptions { mandatory: is_mandatory, ..BasicPublishOptions::default() };
         let sending = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
         let mut sending = pin!(sending);
         // The driver numbers a publish and queues its frames in two steps of its first poll. Two threads between them
@@ -77,6 +91,7 @@ impl Lane {
         };
         sabotage::fail_point("amqp.publish.sent");
         match confirm.await {
+            Ok(Confirmation::Ack(Some(_))) if is_mandatory => Answer::Unheard,
             Ok(Confirmation::Ack(_)) => {
                 sabotage::fail_point("amqp.publish.confirmed");
                 Answer::Confirmed

@@ -6,6 +6,9 @@ use std::ops::Range;
 pub(crate) const V1: Geometry =
     Geometry { width_ms: 1000, levels: 4, slots: 32, ratio: 16, horizon: 18, behind: 6, guard: 7 };
 
+// Other numbers may livelock.
+const _: () = assert!(V1.is_sound());
+
 /// One slot of the wheel, which is one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SlotId {
@@ -159,7 +162,6 @@ mod tests {
 
     #[test]
     fn the_numbers_are_those_of_a_wheel_that_turns() {
-        assert!(V1.is_sound());
         assert_eq!(V1.slots, V1.horizon + V1.behind + V1.guard + 1);
         for geometry in [
             Geometry { slots: 31, ..V1 },

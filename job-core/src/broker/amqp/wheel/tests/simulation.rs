@@ -46,7 +46,7 @@ pub(crate) struct Flaws {
     pub(crate) is_trusting: bool,
     /// It never sweeps.
     pub(crate) is_sweepless: bool,
-    /// It drains whatever a look finds, and widens its look after a pause instead of sweeping.
+    /// After a pause it looks at all slots that went by meanwhile, instead of sweeping.
     pub(crate) is_widening: bool,
 }
 
