@@ -9,6 +9,9 @@ use job_core::broker::BoxFuture;
 use job_core::broker::amqp::{AmqpBroker, AmqpOptions};
 use job_core::broker::contract::{Fixture, Need, Process};
 use job_core::clock::Clock;
+use lapin::options::ExchangeDeclareOptions;
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties, ExchangeKind};
 
 /// A namespace of the shared node.
 struct Namespace {
@@ -39,6 +42,18 @@ impl Fixture for Namespace {
 
     fn pass(&self, duration: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { Clock::system().sleep(duration).await })
+    }
+
+    fn own_exchange<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let connect = Connection::connect(amqp_node::url(), ConnectionProperties::default());
+            let connection = connect.await.expect("the node takes the connection");
+            let channel = connection.create_channel().await.expect("a channel opens");
+            // Gone with its last binding, or the node would fill up with them.
+            let options = ExchangeDeclareOptions { auto_delete: true, ..ExchangeDeclareOptions::default() };
+            let declare = channel.exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default());
+            declare.await.expect("the exchange is declared");
+        })
     }
 
     fn delay(&self) -> Duration {
