@@ -114,6 +114,9 @@ pub struct Outgoing {
     pub target: Target,
     /// What goes there.
     pub envelope: Envelope,
+    /// An event that no queue takes is refused with [`is_unheard`](Error::is_unheard), where it would be gone otherwise. A
+    /// queue that holds its id already counts as one that takes it.
+    pub must_reach: bool,
 }
 
 /// What a broker says of a message that it stored.
@@ -288,12 +291,29 @@ pub struct Entry {
 impl Outgoing {
     /// Makes the message of a job's first publish.
     pub fn to_queue(queue: QueueName, envelope: Envelope) -> Self {
-        Self { target: Target::Queue(queue), envelope }
+        Self { target: Target::Queue(queue), envelope, must_reach: false }
     }
 
     /// Makes a message that reaches one queue and nothing else.
     pub fn only(queue: QueueName, envelope: Envelope) -> Self {
-        Self { target: Target::Only(queue), envelope }
+        Self { target: Target::Only(queue), envelope, must_reach: false }
+    }
+
+    /// Makes the message of an event, which reaches whoever is bound, if anybody.
+    pub fn event(target: Target, envelope: Envelope) -> Self {
+        Self { target, envelope, must_reach: false }
+    }
+
+    /// Checks that enough queues take it, for brokers that route by themselves.
+    ///
+    /// # Errors
+    /// [`is_unheard`](Error::is_unheard) when none does and one must.
+    pub(crate) fn check_reach(&self, queues: usize) -> Result<()> {
+        if queues > 0 || !self.must_reach {
+            return Ok(());
+        }
+        let kind = self.envelope.kind_str();
+        Err(Error::unheard(format!("no queue is bound that takes the event \"{kind}\"; nothing was stored")))
     }
 
     /// Checks what every broker requires: a short routing key, and no delay where none is possible.

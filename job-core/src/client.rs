@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::broker::{Broker, Inspect, JobState, Outcome, Outgoing, Stored, Which};
 use crate::chain::Chain;
-use crate::envelope::{Envelope, PAYLOAD_BYTES_MAX_DEFAULT};
+use crate::envelope::{Envelope, PAYLOAD_BYTES_MAX_DEFAULT, check_headers};
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::job::{AnyJob, Job, JobType, encode, unwritable};
 use crate::name::{JobId, Kind, QueueName};
 use crate::observation::{Observation, Observers};
@@ -19,9 +20,13 @@ use crate::trace::TraceParent;
 
 mod enqueue;
 mod enqueue_error;
+mod publish;
+mod publish_error;
 
 pub use enqueue::{Enqueue, EnqueueMany};
 pub use enqueue_error::{EnqueueError, EnqueueManyError};
+pub use publish::{Publish, PublishMany, Published};
+pub use publish_error::{PublishError, PublishManyError};
 
 /// How long a client tries an unconfirmed publish again, under the same id, before it answers *unconfirmed*.
 pub const PUBLISH_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
@@ -29,7 +34,7 @@ pub const PUBLISH_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 /// Messages that `enqueue_many` hands to the broker at once: enough to fill a commit, and bounded in memory.
 const CHUNK: usize = 1024;
 
-/// Enqueues jobs.
+/// Enqueues jobs and publishes events.
 #[derive(Clone)]
 pub struct Client {
     broker: Arc<dyn Broker>,
@@ -139,6 +144,19 @@ impl Client {
         EnqueueMany::new(self.clone(), builders)
     }
 
+    /// Publishes an event: each queue that is bound to it gets a copy, and where none is, the event is gone. Awaiting the
+    /// builder sends it, and tells its id once all copies are stored.
+    pub fn publish<E: Event>(&self, event: E) -> Publish {
+        Publish::new(self.clone(), self.event(&event))
+    }
+
+    /// Publishes many events of one type, in chunks; an error holds the outcome of every single one. The order of the
+    /// answers is that of the events.
+    pub fn publish_many<E: Event>(&self, events: impl IntoIterator<Item = E>) -> PublishMany {
+        let builders = events.into_iter().map(|event| self.publish(event)).collect();
+        PublishMany::new(self.clone(), builders)
+    }
+
     /// Cancels a waiting or delayed job; a dead one is removed too. Returns false when no queue holds the id, or a
     /// worker has the job already.
     ///
@@ -188,16 +206,29 @@ impl Client {
     }
 
     fn draft(&self, kind: &str, options: JobOptions, payload: Result<Vec<u8>>) -> Result<Outgoing> {
+        let mut envelope = self.envelope(kind, payload?)?;
+        envelope.details.expires = options.expires.map(|d| crate::clock::later(envelope.enqueued_at, d));
+        Ok(Outgoing::to_queue(QueueName::parse_any(options.queue_or_default())?, envelope))
+    }
+
+    fn event<E: Event>(&self, event: &E) -> Result<Outgoing> {
+        let message = Outgoing::event(event.target()?, self.envelope(E::KIND, event.payload()?)?);
+        message.check()?;
+        event.headers().into_iter().try_fold(message, |mut message, (name, value)| {
+            set_header(&mut message.envelope, name, &value)?;
+            Ok(message)
+        })
+    }
+
+    fn envelope(&self, kind: &str, payload: Vec<u8>) -> Result<Envelope> {
         let now = self.broker.clock().now();
-        let payload = payload?;
         check_payload_size(kind, payload.len(), self.settings.payload_bytes_max)?;
         let mut envelope = Envelope::new(self.next_id(now), Kind::parse(kind)?, payload, now);
-        envelope.details.expires = options.expires.map(|d| crate::clock::later(now, d));
         if let Some(origin) = &self.origin {
             envelope.details.trace = origin.trace.map(TraceParent::child);
             envelope.details.trace_state.clone_from(&origin.trace_state);
         }
-        Ok(Outgoing::to_queue(QueueName::parse_any(options.queue_or_default())?, envelope))
+        Ok(envelope)
     }
 
     fn next_id(&self, now: crate::clock::Timestamp) -> JobId {
@@ -211,7 +242,7 @@ impl Client {
     }
 
     /// Publishes until each message is stored or rejected, or the deadline has passed.
-    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<(Outgoing, Result<Stored>)> {
+    async fn send(&self, messages: Vec<Outgoing>) -> Vec<(Outgoing, Result<Stored>)> {
         let clock = self.broker.clock();
         let begun = clock.monotonic();
         let mut answers = self.broker.publish(messages.clone()).await;
@@ -219,7 +250,7 @@ impl Client {
         while is_any_unconfirmed(&answers) && clock.monotonic() - begun + pause < self.settings.publish_deadline {
             clock.sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
-            self.publish_unconfirmed(&messages, &mut answers).await;
+            self.send_unconfirmed(&messages, &mut answers).await;
         }
         for (message, answer) in messages.iter().zip(&answers) {
             self.observe(message, answer);
@@ -228,7 +259,7 @@ impl Client {
     }
 
     /// Tries again, under the same ids: what had been stored after all is not stored twice while it is there.
-    async fn publish_unconfirmed(&self, messages: &[Outgoing], answers: &mut [Result<Stored>]) {
+    async fn send_unconfirmed(&self, messages: &[Outgoing], answers: &mut [Result<Stored>]) {
         let open: Vec<usize> = (0..answers.len()).filter(|i| is_unconfirmed(&answers[*i])).collect();
         let again = open.iter().map(|i| messages[*i].clone()).collect();
         for (i, answer) in open.into_iter().zip(self.broker.publish(again).await) {
@@ -265,6 +296,20 @@ fn is_any_unconfirmed(answers: &[Result<Stored>]) -> bool {
 
 fn is_unconfirmed(answer: &Result<Stored>) -> bool {
     answer.as_ref().is_err_and(Error::is_unconfirmed)
+}
+
+/// Adds a header; those of the trace context are understood.
+fn set_header(envelope: &mut Envelope, name: &str, value: &str) -> Result<()> {
+    let details = &mut envelope.details;
+    match name {
+        "traceparent" => details.trace = Some(TraceParent::parse(value)?),
+        "tracestate" => details.trace_state = Some(value.to_owned()),
+        _ => {
+            details.headers.insert(name.to_owned(), value.to_owned());
+            check_headers(&details.headers)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_payload_size(kind: &str, bytes: usize, bytes_max: usize) -> Result<()> {

@@ -16,7 +16,7 @@
 //   envelope topology
 //   observation
 //   broker
-//   job
+//   event job
 //   chain compatibility
 //   client
 //   context
@@ -38,6 +38,7 @@ pub mod connect;
 pub mod context;
 pub mod envelope;
 pub mod error;
+pub mod event;
 pub mod guide;
 pub mod job;
 pub mod name;
@@ -52,15 +53,19 @@ pub mod topology;
 pub mod trace;
 
 pub use chain::Chain;
-pub use client::{Client, EnqueueError, EnqueueManyError};
+pub use client::{Client, EnqueueError, EnqueueManyError, PublishError, PublishManyError, Published};
 pub use context::Context;
 pub use error::{BoxError, Error};
+pub use event::Event;
 pub use job::{AnyJob, Job};
-pub use name::{JobId, Kind, QueueName};
+pub use name::{ExchangeName, JobId, Kind, QueueName};
 pub use perform::{JobError, Perform, PerformBlocking};
 
 /// Derives [`Job`](trait@Job), and registers the type so that workers find it.
 pub use job_macros::Job;
+
+/// Derives [`Event`](trait@Event).
+pub use job_macros::Event;
 
 /// What derived code names; not for people.
 #[doc(hidden)]
@@ -69,8 +74,11 @@ pub mod __private {
 
     pub use crate::backoff::Backoff;
     pub use crate::context::{Needs, StateNeed};
+    pub use crate::error::Result as EventResult;
+    pub use crate::event::{Event, KeyPart, at_exchange, key_of};
     pub use crate::job::{AnyJob, Job, JobType, PayloadResult, options_of, payload_of, read_job, write_job};
     pub use crate::options::JobOptions;
     pub use crate::perform::{HandlerProbe, HandlerProbeFallback};
     pub use crate::registry::{Descriptor, PerformFn, perform_async, perform_blocking};
+    pub use crate::topology::Target;
 }

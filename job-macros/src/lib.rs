@@ -1,20 +1,23 @@
-//! `#[derive(Job)]`: turns structs into background jobs.
+//! `#[derive(Job)]` and `#[derive(Event)]`: turn structs into background jobs and into events.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   alias duration mistake name suggest
+//   alias duration key mistake name suggest
 //   backoff option_name root
 //   attr
 //   value
 //   options
 //   check
 //   expand
+//   event
 
 mod alias;
 mod attr;
 mod backoff;
 mod check;
 mod duration;
+mod event;
 mod expand;
+mod key;
 mod mistake;
 mod name;
 mod option_name;
@@ -98,10 +101,10 @@ pub fn derive_job(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     let mut mistakes = Mistakes::default();
     check::shape(&input, &mut mistakes);
-    let entries = attr::read(&input.attrs, &mut mistakes);
+    let entries = attr::read(&input.attrs, "job", "queue = \"mail\"", &mut mistakes);
     let options = Options::of(&entries, &mut mistakes);
     check::options(&input, &options, &mut mistakes);
-    let root = root::find(options.root.as_ref(), &mut mistakes);
+    let root = root::find(options.root.as_ref(), "job", &mut mistakes);
     let job = Job { input: &input, options: &options, root: &root };
     if mistakes.is_empty() {
         return job.expand().into();
@@ -110,4 +113,52 @@ pub fn derive_job(input: TokenStream) -> TokenStream {
     let mut tokens = job.expand_stub();
     tokens.extend(mistakes.into_tokens());
     tokens.into()
+}
+
+/// Makes a struct an event: its kind, and where it goes.
+///
+/// The struct derives serde's `Serialize` too, and may borrow. `client.publish(event)` copies it to every subscription
+/// that is bound at that moment; who listens is said by the listeners, with `#[job(on(…))]`.
+///
+/// ```
+/// use job_core::topology::Target;
+/// use job_core::Event;
+/// use serde::Serialize;
+///
+/// #[derive(Event, Serialize)]
+/// #[event(topic = "user.{user_id}.deleted")]
+/// struct UserDeleted {
+///     user_id: u64,
+/// }
+///
+/// assert_eq!(UserDeleted::KIND, "user_deleted");
+/// assert_eq!(UserDeleted { user_id: 7 }.target().unwrap(), Target::Topic("user.7.deleted".into()));
+/// ```
+///
+/// # Options
+///
+/// All stand in `#[event(…)]`; several of these attributes count as one. One of the first four says where it goes.
+///
+/// | option | what it says |
+/// |---|---|
+/// | `topic = "member.profile.updated"` | it reaches subscriptions by patterns: words with dots between them |
+/// | `direct = "pdf"` | it reaches subscriptions with exactly this key |
+/// | `headers` | it reaches subscriptions by its headers: the fields with `#[event(header)]` |
+/// | `fanout = "prices"` | it reaches all subscriptions to this name |
+/// | `exchange = "legacy"` | it goes to an exchange that somebody else declared; beside it, `fanout` has no name |
+/// | `name = "…"` | the kind, the `type` on the wire: information for the listeners; the type's name in snake case by default |
+/// | `crate = ::path` | where job-core is, if neither it nor job-worker is in `Cargo.toml` |
+///
+/// **Placeholders.** `{field}` in a key is the value of a field, written with `Display`, as a part of one word: a value
+/// that is empty or has a dot, `*` or `#`, or makes the key longer than 255 bytes, is the error of the publish.
+///
+/// **Headers.** `#[event(header)]` above a field sends its value, written with `Display`, as the header of its name too;
+/// `#[event(header = "…")]` names the header.
+///
+/// # Errors
+///
+/// Mistakes are told at compile time, all at once, each at its place.
+#[proc_macro_derive(Event, attributes(event))]
+pub fn derive_event(input: TokenStream) -> TokenStream {
+    event::derive(&parse_macro_input!(input as DeriveInput)).into()
 }

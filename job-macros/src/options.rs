@@ -81,7 +81,7 @@ mod tests {
 
     fn mistakes_of(attribute: &Attribute) -> Vec<String> {
         let mut mistakes = Mistakes::default();
-        let entries = attr::read(std::slice::from_ref(attribute), &mut mistakes);
+        let entries = attr::read(std::slice::from_ref(attribute), "job", "", &mut mistakes);
         Options::of(&entries, &mut mistakes);
         mistakes.texts()
     }
@@ -149,7 +149,7 @@ mod tests {
         let attribute: Attribute =
             parse_quote!(#[job(alias("a"), quue = "x", alias("b"), state(A, B<C, D>), expires = "1")]);
         let mut mistakes = Mistakes::default();
-        let entries = attr::read(&[attribute], &mut mistakes);
+        let entries = attr::read(&[attribute], "job", "", &mut mistakes);
         let options = Options::of(&entries, &mut mistakes);
         assert_eq!(options.aliases.iter().map(LitStr::value).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(options.states[1].to_token_stream().to_string(), "B < C , D >");

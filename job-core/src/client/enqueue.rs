@@ -4,13 +4,12 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use crate::broker::{BoxFuture, Outgoing};
-use crate::client::{CHUNK, Client, EnqueueError, EnqueueManyError, check_payload_size};
+use crate::client::{CHUNK, Client, EnqueueError, EnqueueManyError, check_payload_size, set_header};
 use crate::clock::{Timestamp, later};
-use crate::envelope::{Chained, Step, check_headers};
+use crate::envelope::{Chained, Step};
 use crate::error::{Error, Result};
 use crate::name::{JobId, QueueName};
 use crate::topology::Target;
-use crate::trace::TraceParent;
 
 /// A job about to be enqueued. Awaiting it sends it; a mistake in an option is the error of that await.
 #[must_use = "a job is sent when this is awaited"]
@@ -56,18 +55,7 @@ impl Enqueue {
 
     /// Adds a header: metadata that is carried with the job. `traceparent` and `tracestate` (W3C) are understood.
     pub fn header(self, name: &str, value: &str) -> Self {
-        self.edit(|message| {
-            let details = &mut message.envelope.details;
-            match name {
-                "traceparent" => details.trace = Some(TraceParent::parse(value)?),
-                "tracestate" => details.trace_state = Some(value.to_owned()),
-                _ => {
-                    details.headers.insert(name.to_owned(), value.to_owned());
-                    check_headers(&details.headers)?;
-                }
-            }
-            Ok(())
-        })
+        self.edit(|message| set_header(&mut message.envelope, name, value))
     }
 
     /// Replaces the type's number of attempts, the first run counted; at least 1.
@@ -122,7 +110,7 @@ impl IntoFuture for Enqueue {
         Box::pin(async move {
             let client = self.client;
             let message = self.draft.map_err(|error| EnqueueError::new(error, None, &client))?;
-            let (message, answer) = client.publish(vec![message]).await.pop().expect("one message has one answer");
+            let (message, answer) = client.send(vec![message]).await.pop().expect("one message has one answer");
             match answer {
                 Ok(_) => Ok(message.envelope.id),
                 Err(error) => Err(EnqueueError::new(error, Some(message), &client)),
@@ -183,7 +171,7 @@ async fn publish_chunk(client: &Client, chunk: Vec<Enqueue>) -> Vec<Result<JobId
             Err(error) => outcomes.push(Err(EnqueueError::new(error, None, client))),
         }
     }
-    for (place, (message, answer)) in places.into_iter().zip(client.publish(messages).await) {
+    for (place, (message, answer)) in places.into_iter().zip(client.send(messages).await) {
         if let Err(error) = answer {
             outcomes[place] = Err(EnqueueError::new(error, Some(message), client));
         }

@@ -75,7 +75,9 @@ macro_rules! __contract_list {
             route::a_direct_event_reaches_equal_keys_only [];
             route::a_headers_event_reaches_those_that_match [];
             route::a_fanout_event_reaches_all_of_its_name [];
+            route::a_foreign_exchange_is_a_namespace_of_its_own [AnyExchange];
             route::an_unheard_event_is_gone [];
+            route::an_event_that_must_reach_a_queue_is_refused_when_none_takes_it [];
             route::a_message_to_a_queue_is_no_event [];
             route::each_copy_lives_by_itself [];
             route::a_binding_declared_twice_gives_one_copy [];

@@ -52,6 +52,8 @@ pub enum Need {
     Order,
     /// A release or an orderly close does not count as a redelivery.
     Redeliveries,
+    /// An exchange of somebody else needs nobody to declare it first: the broker routes by itself.
+    AnyExchange,
     /// The fixture moves the clock by hand, so that an instant can be hit.
     ManualClock,
 }
@@ -72,7 +74,7 @@ impl Need {
             Self::FireExact => Some(capabilities.is_fire_exact),
             Self::Find => Some(capabilities.can_find),
             Self::Cancel => Some(capabilities.can_cancel),
-            Self::Counts | Self::Order | Self::Redeliveries | Self::ManualClock => None,
+            Self::Counts | Self::Order | Self::Redeliveries | Self::AnyExchange | Self::ManualClock => None,
         }
     }
 }

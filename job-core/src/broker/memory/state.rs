@@ -92,8 +92,7 @@ impl State {
     }
 
     pub(super) fn publish(&mut self, message: Outgoing, now: Timestamp) -> Result<Stored> {
-        message.check()?;
-        let queues = self.route(&message);
+        let queues = self.route(&message)?;
         let copies = queues.into_iter().filter(|queue| self.store(queue, message.envelope.clone(), now)).count();
         Ok(Stored { copies: u32::try_from(copies).ok() })
     }
@@ -123,7 +122,7 @@ impl State {
 
     pub(super) fn settle(&mut self, token: Token, outcome: Outcome, now: Timestamp) -> Result<()> {
         let claim = self.claims.remove(&token).ok_or_else(|| Error::lost("the delivery was given to somebody else"))?;
-        if let Err(error) = check_followers(&outcome) {
+        if let Err(error) = self.check_followers(&outcome) {
             // Kept by nobody, the job would wait for this process to die.
             self.give_back(claim);
             return Err(error);
@@ -195,16 +194,25 @@ impl State {
     }
 
     /// Returns the queues that a message reaches, each once.
-    fn route(&self, message: &Outgoing) -> Vec<QueueName> {
+    fn route(&self, message: &Outgoing) -> Result<Vec<QueueName>> {
+        message.check()?;
         if let Some(queue) = message.target.queue() {
-            return vec![queue.clone()];
+            return Ok(vec![queue.clone()]);
         }
         let headers = &message.envelope.details.headers;
         let matching = self.bindings.iter().filter(|binding| binding.pattern.matches(&message.target, headers));
         let mut queues: Vec<QueueName> = matching.map(|binding| binding.queue.clone()).collect();
         queues.sort();
         queues.dedup();
-        queues
+        message.check_reach(queues.len())?;
+        Ok(queues)
+    }
+
+    fn check_followers(&self, outcome: &Outcome) -> Result<()> {
+        match outcome {
+            Outcome::Done { then } => then.iter().try_for_each(|follower| self.route(follower).map(drop)),
+            Outcome::Later { .. } | Outcome::Dead { .. } | Outcome::Release => Ok(()),
+        }
     }
 
     /// Stores a message unless its queue holds its id; says whether it did.
@@ -234,12 +242,5 @@ impl State {
     fn next(&mut self) -> u64 {
         self.counter += 1;
         self.counter
-    }
-}
-
-fn check_followers(outcome: &Outcome) -> Result<()> {
-    match outcome {
-        Outcome::Done { then } => then.iter().try_for_each(Outgoing::check),
-        Outcome::Later { .. } | Outcome::Dead { .. } | Outcome::Release => Ok(()),
     }
 }

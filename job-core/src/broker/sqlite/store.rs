@@ -32,7 +32,8 @@ pub(super) fn route(session: &mut Session, message: &Outgoing) -> Result<Result<
         return Ok(Err(error));
     }
     let Some(name) = message.target.queue() else {
-        return session.catalog.route(&session.conn, &message.target, &message.envelope.details.headers).map(Ok);
+        let queues = session.catalog.route(&session.conn, &message.target, &message.envelope.details.headers)?;
+        return Ok(message.check_reach(queues.len()).map(|()| queues));
     };
     Ok(Ok(vec![session.catalog.ensure(&session.conn, name)?]))
 }
