@@ -39,11 +39,23 @@ pub trait Broker: Send + Sync + 'static {
     /// Returns the clock by which it tells what is due.
     fn clock(&self) -> &Clock;
 
-    /// Makes queues, their dead queues and bindings exist. Repeating it changes nothing, and nothing is ever removed.
+    /// Makes queues, their dead queues and bindings exist. Repeating it changes nothing, and nothing is ever removed. A
+    /// queue of this process has no dead queue.
     ///
     /// # Errors
     /// When something of that name exists and differs, or the broker cannot be reached.
     fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>>;
+
+    /// Takes back what was declared of a queue: its bindings are gone, so that no event reaches it from now on, and it
+    /// cannot be consumed anew. What a [durable](crate::topology::Lifetime::Durable) queue holds stays stored, for whoever
+    /// takes it; a queue of this process is gone with all that it holds. An unknown queue is no error.
+    ///
+    /// # Errors
+    /// [`is_unsupported`](Error::is_unsupported) where the broker cannot.
+    fn undeclare<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<()>> {
+        let name = self.capabilities().name;
+        Box::pin(ready(Err(Error::unsupported(format!("the broker \"{name}\" cannot remove the queue \"{queue}\"")))))
+    }
 
     /// Stores messages, and answers for each, in order, once its fate is known: durable, rejected or unconfirmed.
     ///

@@ -10,6 +10,7 @@ mod claim;
 mod committer;
 mod connection;
 mod consumer;
+mod declare;
 mod engine;
 mod fault;
 mod group;
@@ -32,9 +33,10 @@ mod store;
 mod wake;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::broker::{
@@ -45,7 +47,7 @@ use crate::clock::Clock;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::name::{JobId, QueueName};
-use crate::topology::Topology;
+use crate::topology::{Lifetime, Topology};
 
 use consumer::{Outlet, SqliteConsumer};
 use engine::Engine;
@@ -77,6 +79,8 @@ pub struct SqliteBroker {
     engine: Arc<Engine>,
     handle: Handle,
     is_closed: AtomicBool,
+    /// The queues that go with this handle.
+    process_queues: Mutex<BTreeSet<QueueName>>,
 }
 
 impl SqliteBroker {
@@ -89,7 +93,7 @@ impl SqliteBroker {
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions, clock: Clock) -> Result<Arc<Self>> {
         let engine = Engine::open(path.as_ref(), options, clock).await?;
         let handle = engine.shared.handle();
-        Ok(Arc::new(Self { engine, handle, is_closed: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { engine, handle, is_closed: AtomicBool::new(false), process_queues: Mutex::default() }))
     }
 
     /// Ends this process's part as a crash would, for tests: nothing is given back, its locks are free.
@@ -97,6 +101,21 @@ impl SqliteBroker {
     pub fn kill(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.engine.kill();
+    }
+
+    fn lock_process_queues(&self) -> MutexGuard<'_, BTreeSet<QueueName>> {
+        self.process_queues.lock().expect("no code panics while it holds the set")
+    }
+
+    /// Removes what goes with this handle. What fails here is removed when the process ends.
+    fn remove_process_queues(&self) {
+        let names = std::mem::take(&mut *self.lock_process_queues());
+        if !names.is_empty() {
+            let remove = move |session: &mut session::Session| {
+                names.iter().try_for_each(|name| declare::undeclare(session, name))
+            };
+            self.engine.port.start(Manner::Publish, remove, |_| {});
+        }
     }
 
     fn check_open(&self) -> Result<()> {
@@ -127,12 +146,8 @@ impl SqliteBroker {
         self.check_open()?;
         let Engine { port, shared, clock, .. } = &*self.engine;
         let name = queue.clone();
-        let found = port.call(Manner::Publish, move |session| session.catalog.find_declared(&session.conn, &name));
-        let Some(queue_number) = found.await.map_err(|fault| self.error(&fault))? else {
-            return Err(Error::invalid(format!(
-                "queue \"{queue}\" is not declared; add it to the topology before consuming"
-            )));
-        };
+        let found = port.call(Manner::Publish, move |session| declare::find_consumable(session, &name));
+        let queue_number = found.await.map_err(|fault| self.error(&fault)).flatten()?;
         let held = Held::new(queue_number, window, clock.clone(), port.clone());
         shared.add_consumer(self.handle, &held);
         let outlet = Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() };
@@ -164,13 +179,21 @@ impl Broker for SqliteBroker {
     fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.check_open()?;
+            let of_process = topology.queues.iter().filter(|queue| queue.lifetime == Lifetime::Process);
+            self.lock_process_queues().extend(of_process.map(|queue| queue.name.clone()));
             let topology = topology.clone();
-            let declared = self.engine.port.call(Manner::Publish, move |session| {
-                let session::Session { conn, catalog, .. } = session;
-                topology.queues.iter().try_for_each(|queue| catalog.declare(conn, &queue.name))?;
-                topology.bindings.iter().try_for_each(|binding| catalog.bind(conn, binding))
-            });
-            declared.await.map_err(|fault| self.error(&fault))
+            let declared = self.engine.port.call(Manner::Publish, move |session| declare::declare(session, &topology));
+            declared.await.map_err(|fault| self.error(&fault)).flatten()
+        })
+    }
+
+    fn undeclare<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.lock_process_queues().remove(queue);
+            let queue = queue.clone();
+            let undeclared = self.engine.port.call(Manner::Publish, move |session| declare::undeclare(session, &queue));
+            undeclared.await.map_err(|fault| self.error(&fault))
         })
     }
 
@@ -206,6 +229,7 @@ impl Broker for SqliteBroker {
             if self.is_closed.swap(true, Ordering::AcqRel) {
                 return Err(self.engine.port.site.closed());
             }
+            self.remove_process_queues();
             self.engine.leave(self.handle).await;
             Ok(())
         })
@@ -245,6 +269,7 @@ impl Inspect for SqliteBroker {
 impl Drop for SqliteBroker {
     fn drop(&mut self) {
         if !*self.is_closed.get_mut() {
+            self.remove_process_queues();
             self.engine.abandon(self.handle);
         }
     }

@@ -109,7 +109,10 @@ fn prepare(conn: &Connection) -> Result<(), Fault> {
     ))?;
     match found {
         Found::Fresh => schema::create(conn),
-        Found::Ours => check_content(conn),
+        Found::Ours(version) => {
+            check_content(conn)?;
+            if version < schema::VERSION { schema::create(conn) } else { Ok(()) }
+        }
     }
 }
 

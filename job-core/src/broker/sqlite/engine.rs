@@ -195,6 +195,7 @@ impl Start {
             owner: owner.id,
             claim: 0,
             effects: Effects::default(),
+            process_queues: Vec::new(),
         };
         let mut committer = Committer::new(session, Arc::clone(&site), self.options.pages_max);
         committer.transact(true, owner::register)?;

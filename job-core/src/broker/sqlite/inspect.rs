@@ -94,7 +94,7 @@ fn queues(conn: &Connection, now: i64) -> Result<Vec<QueueStats>, Fault> {
          (SELECT count(*) FROM jobs WHERE queue = q.id AND state = {DELAYED} AND due <= ?1), \
          (SELECT min(due) FROM jobs WHERE queue = q.id AND state = {READY}), \
          (SELECT min(due) FROM jobs WHERE queue = q.id AND state = {DELAYED} AND due <= ?1) \
-         FROM queues q ORDER BY name"
+         FROM queues q WHERE is_declared OR EXISTS (SELECT 1 FROM jobs WHERE queue = q.id) ORDER BY name"
     ))?;
     let rows = statement.query_map([now], |row| {
         let count = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);

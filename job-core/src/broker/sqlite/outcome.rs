@@ -3,6 +3,7 @@
 use rusqlite::params;
 
 use crate::broker::sqlite::claim::{Token, release};
+use crate::broker::sqlite::declare::is_of_process;
 use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::row::{encode_content, encode_details, micros, micros_up, waiting_state};
 use crate::broker::sqlite::session::Session;
@@ -43,6 +44,9 @@ pub(super) struct Place {
 pub(super) fn record(session: &mut Session, place: &Place, outcome: &Outcome) -> Result<Settled, Fault> {
     let count = match outcome {
         Outcome::Done { then } if then.is_empty() => delete(session, place.token)?,
+        Outcome::Later { .. } | Outcome::Dead { .. } if is_of_process(place.queue_number) => {
+            delete(session, place.token)?
+        }
         Outcome::Done { then } => return finish(session, place, then),
         Outcome::Later { at, envelope } => rewrite(session, place.token, place.queue_number, *at, Some(*at), envelope)?,
         Outcome::Dead { envelope } => {
