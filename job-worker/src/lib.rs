@@ -5,7 +5,7 @@
 //! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   catalogue config in_flight kind_limit logs metrics pace sabotage shutdown slots
+//   catalogue config hold in_flight kind_limit logs metrics pace sabotage shutdown slots
 //   middleware signals verdict
 //   roster
 //   executor
@@ -16,6 +16,7 @@
 
 mod catalogue;
 pub mod config;
+mod hold;
 mod in_flight;
 mod kind_limit;
 pub mod logs;
