@@ -5,8 +5,8 @@
 //! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   catalogue config in_flight kind_limit logs metrics pace sabotage shutdown slots
-//   middleware signals verdict
+//   announcement config in_flight kind_limit logs metrics pace placement sabotage shutdown slots
+//   catalogue middleware signals subscription_log verdict
 //   roster
 //   executor
 //   admin idle intake lane monitor supervise
@@ -14,6 +14,7 @@
 //   testing
 //   cli
 
+mod announcement;
 mod catalogue;
 pub mod config;
 mod in_flight;
@@ -21,9 +22,11 @@ mod kind_limit;
 pub mod logs;
 pub mod metrics;
 mod pace;
+mod placement;
 mod sabotage;
 pub mod shutdown;
 mod slots;
+mod subscription_log;
 
 pub mod middleware;
 pub mod signals;
