@@ -117,6 +117,9 @@ pub struct Capabilities {
     pub is_deduplicating: bool,
     /// The shortest delay; shorter ones are rounded up to it.
     pub delay_min: Duration,
+    /// The longest that a process may hold a delivery before the broker gives it to another, the wait in the process
+    /// counted; `None` is no limit.
+    pub hold_max: Option<Duration>,
 }
 
 /// A message to publish.

@@ -5,10 +5,10 @@
 //! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   announcement config in_flight kind_limit logs metrics pace placement sabotage shutdown slots
+//   announcement config hold in_flight kind_limit logs metrics pace placement sabotage shutdown slots
 //   catalogue middleware signals subscription_log verdict
 //   roster
-//   executor
+//   apply executor
 //   admin idle intake lane monitor supervise
 //   worker
 //   testing
@@ -17,6 +17,7 @@
 mod announcement;
 mod catalogue;
 pub mod config;
+mod hold;
 mod in_flight;
 mod kind_limit;
 pub mod logs;
@@ -34,6 +35,8 @@ pub mod verdict;
 
 mod roster;
 
+mod apply;
+
 mod executor;
 
 pub mod admin;
@@ -49,6 +52,7 @@ pub mod testing;
 
 mod cli;
 
+pub use apply::apply_topology;
 pub use cli::main;
 pub use config::{QueueConfig, WorkerConfig};
 pub use shutdown::StopHandle;

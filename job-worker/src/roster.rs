@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use job_core::broker::Capabilities;
 use job_core::context::States;
 use job_core::envelope::Envelope;
 use job_core::error::{Error, Result};
@@ -11,6 +12,7 @@ use job_core::options::JobOptions;
 use job_core::registry::{Descriptor, Handler, Registry};
 
 use crate::catalogue::KindEntry;
+use crate::hold;
 use crate::kind_limit::KindLimit;
 use crate::pace::Pace;
 use crate::placement::{Place, Placement};
@@ -119,6 +121,16 @@ impl Roster {
             KindEntry::new(kind, &aliases, route.place.queue.clone(), &route.options)
         };
         names.into_iter().map(entry).collect()
+    }
+
+    /// Says which kinds of these queues may run for longer than the broker lets a process hold a job.
+    pub(crate) fn held_too_long(
+        &self,
+        consumed: &BTreeSet<QueueName>,
+        capabilities: &Capabilities,
+    ) -> BTreeSet<String> {
+        let mine = self.routes.values().filter(|route| consumed.contains(&route.place.queue));
+        mine.filter_map(|route| hold::problem(route.kind, &route.options, capabilities)).collect()
     }
 
     fn insert(&mut self, descriptor: &'static Descriptor, place: &Place, handler: Handler) {

@@ -34,6 +34,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     is_fire_exact: true,
     is_deduplicating: true,
     delay_min: Duration::ZERO,
+    hold_max: None,
 };
 
 /// A broker in memory, seen by one process. [`another`](Self::another) makes the handle of a second one.

@@ -67,6 +67,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     is_fire_exact: true,
     is_deduplicating: true,
     delay_min: Duration::ZERO,
+    hold_max: None,
 };
 
 /// A broker in one file, which several processes of one machine may share.

@@ -158,6 +158,7 @@ impl WorkerBuilder {
         let consumed: BTreeSet<QueueName> = queues.iter().map(|q| q.name.clone()).collect();
         let (roster, missing) = Roster::new(&registry, &self.handlers, &self.states, &placement, &consumed);
         problems.extend(missing);
+        problems.extend(roster.held_too_long(&consumed, &client.broker().capabilities()));
         if !problems.is_empty() {
             return Err(Error::invalid(problems.join("\n")));
         }

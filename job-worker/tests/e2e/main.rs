@@ -1,5 +1,7 @@
 //! End-to-end tests: the real worker binary, real files, real signals.
 
+#[path = "../../../job-core/tests/amqp_node/mod.rs"]
+mod amqp_node;
 mod dead;
 mod guide;
 mod history;
