@@ -13,7 +13,7 @@ use crate::envelope::{Envelope, PAYLOAD_BYTES_MAX_DEFAULT, check_headers};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::job::{AnyJob, Job, JobType, encode, unwritable};
-use crate::name::{JobId, Kind, QueueName};
+use crate::name::{JobId, Kind};
 use crate::observation::{Observation, Observers};
 use crate::options::JobOptions;
 use crate::trace::TraceParent;
@@ -208,7 +208,7 @@ impl Client {
     fn draft(&self, kind: &str, options: JobOptions, payload: Result<Vec<u8>>) -> Result<Outgoing> {
         let mut envelope = self.envelope(kind, payload?)?;
         envelope.details.expires = options.expires.map(|d| crate::clock::later(envelope.enqueued_at, d));
-        Ok(Outgoing::to_queue(QueueName::parse_any(options.queue_or_default())?, envelope))
+        Ok(Outgoing::to_queue(options.queue_name(kind)?, envelope))
     }
 
     fn event<E: Event>(&self, event: &E) -> Result<Outgoing> {

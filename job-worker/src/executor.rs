@@ -94,7 +94,13 @@ impl Executor {
         let held = self.in_flight.hold();
         let checked = guard::check(&delivery, &self.roster, &self.limits).cloned();
         let has_killed = delivery.redeliveries > 0;
-        let job = Job::new(delivery, held);
+        let mut job = Job::new(delivery, held);
+        if let Ok(route) = &checked
+            && route.is_ephemeral()
+        {
+            // The name by which people know it: that of the queue is another one in each process.
+            job.queue = route.place.name.clone();
+        }
         if self.stop.is_draining() && !sabotage::ignores_stop() {
             return self.settle_in_background(job, Outcome::Release);
         }
@@ -174,7 +180,7 @@ impl Executor {
     async fn run(self: Arc<Self>, admitted: Admitted) {
         let Admitted { mut job, route, slot, permit } = admitted;
         // Here and not on arrival: it may have waited since, for its kind's limit.
-        if let Err(error) = guard::check_expiry(&job.envelope, self.clock.now()) {
+        if let Err(error) = guard::check_expiry(&job.envelope, &route.options, self.clock.now()) {
             return self.refuse(job, DeathReason::Expired, error);
         }
         let parts = self.parts(&job.envelope, &job.queue, &route);
@@ -203,6 +209,7 @@ impl Executor {
             backoff: route.options.backoff,
         };
         let verdict = verdict::decide(ending, &job.envelope, policy, self.clock.now(), fastrand::f64());
+        let verdict = if route.is_ephemeral() { verdict.forgetting() } else { verdict };
         self.record(job, route.kind, verdict, duration).await;
     }
 
@@ -241,13 +248,13 @@ impl Executor {
     /// # Errors
     /// Says why this worker cannot run it, where another might.
     pub(crate) async fn run_once(&self, envelope: Envelope, queue: QueueName) -> Result<Ending, String> {
-        let route = match guard::check_envelope(&envelope, &self.roster, &self.limits) {
+        let route = match guard::check_envelope(&envelope, &queue, &self.roster, &self.limits) {
             Ok(route) => Arc::clone(route),
             Err(guard::Refusal::Dead(reason, error)) => return Ok(Ending::Unrunnable(reason, error)),
             Err(guard::Refusal::Park(reason)) => return Err(reason),
             Err(guard::Refusal::Suspect) => return Err("it is suspected of ending its process".into()),
         };
-        if let Err(error) = guard::check_expiry(&envelope, self.clock.now()) {
+        if let Err(error) = guard::check_expiry(&envelope, &route.options, self.clock.now()) {
             return Ok(Ending::Unrunnable(DeathReason::Expired, error));
         }
         let parts = self.parts(&Arc::new(envelope), &queue, &route);

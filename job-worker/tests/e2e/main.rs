@@ -11,4 +11,5 @@ mod operator;
 mod poison;
 mod scene;
 mod stop;
+mod topology;
 mod troubles;

@@ -106,6 +106,11 @@ impl Scene {
         Answer::of(self.command(args), "")
     }
 
+    /// Runs a command of the worker with subscriptions.
+    pub(crate) fn subscriber(&self, args: &[&str]) -> Answer {
+        Answer::of(self.program(env!("CARGO_BIN_EXE_fixture-subscriber"), args), "")
+    }
+
     /// Runs a command of the stock program that reads from stdin.
     pub(crate) fn stock_reading(&self, args: &[&str], stdin: &str) -> Answer {
         Answer::of(self.program(env!("CARGO_BIN_EXE_job-worker"), args), stdin)
