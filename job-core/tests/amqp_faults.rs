@@ -17,7 +17,7 @@ use job_core::broker::{Broker, Outcome, Outgoing};
 use job_core::clock::Clock;
 use job_core::connect::connect as connect_by_url;
 use job_core::error::Error;
-use job_core::topology::{Queue, Topology};
+use job_core::topology::{Lifetime, Queue, Topology};
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -156,7 +156,10 @@ async fn a_queue_that_differs_is_named_with_argument_and_both_values() {
 #[tokio::test]
 async fn an_external_queue_is_looked_for_and_never_declared() {
     let broker = connect(&namespaced(amqp_node::url())).await;
-    let external = |name| Topology { queues: vec![Queue { name, is_external: true }], ..Topology::default() };
+    let external = |name| Topology {
+        queues: vec![Queue { name, is_external: true, lifetime: Lifetime::Durable }],
+        ..Topology::default()
+    };
     let error = broker.declare(&external(mail())).await.unwrap_err();
     assert!(error.is_invalid() && error.to_string().contains("\"mail\""), "{error:?}");
 }
