@@ -1,6 +1,7 @@
 //! End-to-end tests: the real worker binary, real files, real signals.
 
 mod dead;
+mod disk;
 mod guide;
 mod history;
 mod kill;
@@ -8,5 +9,6 @@ mod mistakes;
 mod operator;
 mod poison;
 mod scene;
+mod sharing;
 mod stop;
 mod troubles;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,6 +22,7 @@ pub(crate) fn patience() -> Duration {
 
 pub(crate) struct Scene {
     folder: TempDir,
+    database: PathBuf,
     pub(crate) client: Client,
     processes: AtomicUsize,
 }
@@ -48,8 +49,22 @@ pub(crate) struct Answer {
 impl Scene {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let client = Client::connect(&url(&folder)).await.expect("a fresh database");
-        Self { folder, client, processes: AtomicUsize::new(0) }
+        let database = folder.path().join("jobs.db");
+        Self::open(folder, database).await
+    }
+
+    /// A scene whose database stands alone on some other disk.
+    pub(crate) async fn on_disk(disk: &Path) -> Self {
+        Self::open(tempfile::tempdir().expect("a temporary folder"), disk.join("jobs.db")).await
+    }
+
+    async fn open(folder: TempDir, database: PathBuf) -> Self {
+        let client = Client::connect(&url(&database)).await.expect("a fresh database");
+        Self { folder, database, client, processes: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.database.clone()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -57,7 +72,7 @@ impl Scene {
     }
 
     pub(crate) fn url(&self) -> String {
-        url(&self.folder)
+        url(&self.database)
     }
 
     pub(crate) fn history(&self) -> History {
@@ -249,6 +264,6 @@ pub(crate) async fn wait<F: Future<Output = bool>>(what: &str, mut condition: im
     assert!(clock.timeout(patience(), waiting).await.is_some(), "it did not come true that {what}");
 }
 
-fn url(folder: &TempDir) -> String {
-    format!("sqlite:{}", folder.path().join("jobs.db").display())
+fn url(database: &Path) -> String {
+    format!("sqlite:{}", database.display())
 }
