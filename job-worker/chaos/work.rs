@@ -96,7 +96,7 @@ impl Witness {
     fn settled(&self, run: Run<'_>, outcome: FinishedOutcome) {
         let Some(turn) = self.0.turns().remove(&run.id.to_string()) else { return };
         let outcome = match outcome {
-            FinishedOutcome::Completed | FinishedOutcome::Dead(_) => Settled::Gone,
+            FinishedOutcome::Completed | FinishedOutcome::Dead(_) | FinishedOutcome::Forgotten => Settled::Gone,
             FinishedOutcome::Retried | FinishedOutcome::Snoozed | FinishedOutcome::Continued => Settled::Back,
             FinishedOutcome::Released => Settled::Released,
             FinishedOutcome::Unrecorded => return self.0.book.note(Event::Unrecorded { turn }),
