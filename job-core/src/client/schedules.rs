@@ -1,11 +1,14 @@
 //! Schedules that are made, changed and stopped at run time: settings in the ledger, which the workers act upon.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::application;
 use crate::broker::{Entry, Ledger};
 use crate::client::Client;
+use crate::clock::later;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::name::JobId;
@@ -108,8 +111,12 @@ impl Schedules {
     pub async fn run(&self, name: &str) -> Result<JobId> {
         let key = self.key(name)?;
         self.must_exist(&key).await?;
-        let at = self.client.broker().clock().now();
-        let entry = RunEntry { at, id: key.run_id(at) };
+        let now = self.client.broker().clock().now();
+        let known = read(&*self.client.broker().ledger(), &key.run()).await?;
+        let known = known.and_then(|entry| serde_json::from_value::<RunEntry>(entry.value).ok());
+        // Two in one microsecond are two all the same.
+        let at = known.map_or(now, |run| now.max(later(run.at, Duration::from_micros(1))));
+        let entry = RunEntry { at, id: key.run_id(at), is_done: false };
         self.write(&key.run(), Some(&entry), |_| true).await?;
         Ok(entry.id)
     }

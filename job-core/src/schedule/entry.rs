@@ -75,6 +75,9 @@ pub struct RunEntry {
     pub at: Timestamp,
     /// The id of its job.
     pub id: JobId,
+    /// It has its job.
+    #[serde(default)]
+    pub is_done: bool,
 }
 
 impl ScheduleKey {
