@@ -35,11 +35,11 @@ impl Log {
     }
 }
 
-/// Every second by the wall clocks of Berlin, and nightly: the second schedule is called `report.2`.
+/// Every second by the wall clocks of Berlin, and nightly by those of New York: the second schedule is called `report.2`.
 #[derive(Default, Job, Serialize, Deserialize)]
 #[job(state(Log))]
 #[job(cron = "* * * * * *", tz = "Europe/Berlin")]
-#[job(cron = "0 3 * * *", tz = "Europe/Berlin", missed = "skip")]
+#[job(cron = "0 3 * * *", tz = "America/New_York", missed = "skip")]
 struct Report {
     is_short: bool,
 }
