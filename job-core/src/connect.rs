@@ -55,7 +55,7 @@ impl Client {
     /// Connects to the broker that a URL names; see [`connect`].
     ///
     /// # Errors
-    /// When two linked job types have one kind, the URL has another form, or the broker cannot be used.
+    /// When two linked job types have one kind, a subscription has no group, the URL has another form, or the broker cannot be used.
     pub async fn connect(url: &str) -> Result<Self> {
         Registry::linked()?;
         Ok(Self::new(connect(url, Clock::system()).await?))

@@ -17,7 +17,7 @@ use job_core::broker::{Broker, Outcome, Outgoing};
 use job_core::clock::Clock;
 use job_core::connect::connect as connect_by_url;
 use job_core::error::Error;
-use job_core::topology::{Queue, Topology};
+use job_core::topology::{Lifetime, Queue, Topology};
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -162,7 +162,10 @@ async fn a_queue_that_differs_is_named_with_argument_and_both_values() {
 #[tokio::test]
 async fn an_external_queue_is_looked_for_and_never_declared() {
     let broker = connect(&namespaced(amqp_node::url())).await;
-    let external = |name| Topology { queues: vec![Queue { name, is_external: true }], ..Topology::default() };
+    let external = |name| Topology {
+        queues: vec![Queue { name, is_external: true, lifetime: Lifetime::Durable }],
+        ..Topology::default()
+    };
     let error = broker.declare(&external(mail())).await.unwrap_err();
     assert!(error.is_invalid() && error.to_string().contains("\"mail\""), "{error:?}");
 }
@@ -331,7 +334,10 @@ async fn a_drain_under_load_leaves_nothing_unacknowledged() {
     let url = namespaced(amqp_node::url());
     let broker = connect_mail(&url).await;
     let messages = (0..500).map(|_| Outgoing::to_queue(mail(), envelope("job"))).collect();
-    within("the publishes", broker.publish(messages)).await.into_iter().for_each(|answer| drop(answer.unwrap()));
+    within("the publishes", broker.publish(messages))
+        .await
+        .into_iter()
+        .for_each(|answer| assert!(answer.is_ok(), "{answer:?}"));
     let mut finished = BTreeSet::new();
     for _ in 0..20 {
         let worker = connect(&url).await;

@@ -69,6 +69,8 @@ impl Fixture for Namespace {
             Need::Counts,
             Need::Order,
             Need::Redeliveries,
+            Need::ProcessQueues,
+            Need::Undeclare,
             Need::ManualClock,
         ]
     }

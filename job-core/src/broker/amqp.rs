@@ -66,6 +66,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     is_fire_exact: false,
     is_deduplicating: false,
     delay_min: Duration::from_secs(1),
+    hold_max: None,
 };
 
 /// Deliveries that ran here and are remembered: twice the largest window of a few consumers.
@@ -88,6 +89,8 @@ pub struct AmqpBroker {
     life: Life,
     /// What keeps consumers, and acknowledges.
     keepers: TaskTracker,
+    /// The server's own limit, as the URL states it.
+    hold_max: Duration,
     is_closed: AtomicBool,
 }
 
@@ -126,6 +129,7 @@ impl AmqpBroker {
             office,
             life: Life::default(),
             keepers: TaskTracker::new(),
+            hold_max: url.consumer_timeout,
             is_closed: AtomicBool::new(false),
         }))
     }
@@ -190,7 +194,7 @@ impl AmqpBroker {
 
 impl Broker for AmqpBroker {
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES
+        Capabilities { hold_max: Some(self.hold_max), ..CAPABILITIES }
     }
 
     fn clock(&self) -> &Clock {

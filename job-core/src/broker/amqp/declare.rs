@@ -17,7 +17,7 @@ use crate::broker::amqp::session::Session;
 use crate::error::{Error, Result};
 use crate::name::{ExchangeName, QueueName};
 use crate::sabotage::{self, Mutant};
-use crate::topology::{Binding, HeadersMode, Pattern, Topology};
+use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Topology};
 
 mod mismatch;
 
@@ -92,6 +92,13 @@ impl Declarer {
     /// # Errors
     /// As [`ensure`](Self::ensure).
     pub(super) async fn topology(&self, session: &Session, topology: &Topology) -> Result<()> {
+        if let Some(queue) = topology.queues.iter().find(|queue| queue.lifetime == Lifetime::Process) {
+            // A durable one would gather events for ever after the process has gone.
+            let name = &queue.name;
+            return Err(Error::unsupported(format!(
+                "the broker \"amqp\" has no queues that go with a process: \"{name}\""
+            )));
+        }
         self.ensure(session, &Thing::Base).await?;
         for queue in &topology.queues {
             if queue.is_external {

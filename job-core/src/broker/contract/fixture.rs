@@ -61,6 +61,10 @@ pub enum Need {
     Redeliveries,
     /// An exchange of somebody else needs nobody to declare it first: the broker routes by itself.
     AnyExchange,
+    /// Queues that go with their process.
+    ProcessQueues,
+    /// [`Broker::undeclare`].
+    Undeclare,
     /// The fixture moves the clock by hand, so that an instant can be hit.
     ManualClock,
 }
@@ -81,7 +85,13 @@ impl Need {
             Self::FireExact => Some(capabilities.is_fire_exact),
             Self::Find => Some(capabilities.can_find),
             Self::Cancel => Some(capabilities.can_cancel),
-            Self::Counts | Self::Order | Self::Redeliveries | Self::AnyExchange | Self::ManualClock => None,
+            Self::Counts
+            | Self::Order
+            | Self::Redeliveries
+            | Self::AnyExchange
+            | Self::ProcessQueues
+            | Self::Undeclare
+            | Self::ManualClock => None,
         }
     }
 }
