@@ -180,15 +180,20 @@ impl AmqpBroker {
     }
 
     /// Finishes what is under way, gives back the rest, and says good-bye.
-    async fn end(&self) {
-        self.office.tasks.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.office.tasks.wait()).await;
-        self.life.closing.cancel();
-        self.keepers.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.keepers.wait()).await;
-        self.consuming.close().await;
-        self.publishing.close().await;
-        self.life.killed.cancel();
+    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (settlements, keepers) = (self.office.tasks.clone(), self.keepers.clone());
+        let (consuming, publishing) = (Arc::clone(&self.consuming), Arc::clone(&self.publishing));
+        let (life, clock) = (self.life.clone(), self.clock.clone());
+        async move {
+            settlements.close();
+            let _ = clock.timeout(CLOSE_MAX, settlements.wait()).await;
+            life.closing.cancel();
+            keepers.close();
+            let _ = clock.timeout(CLOSE_MAX, keepers.wait()).await;
+            consuming.close().await;
+            publishing.close().await;
+            life.killed.cancel();
+        }
     }
 }
 
@@ -242,9 +247,9 @@ impl Broker for AmqpBroker {
 
 impl Drop for AmqpBroker {
     fn drop(&mut self) {
-        // A closed one has nothing left to lose.
-        self.life.killed.cancel();
-        self.runtime.stop();
+        if !*self.is_closed.get_mut() {
+            self.runtime.stop_after(self.end());
+        }
     }
 }
 
