@@ -64,6 +64,12 @@ pub trait Broker: Send + Sync + 'static {
     /// whose `not_before` lies ahead is not delivered before then; only targets that name a queue take one.
     fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>>;
 
+    /// Stores messages that the caller keeps, as [`publish`](Self::publish) does. A broker that only reads them answers
+    /// this without a copy of each.
+    fn publish_shared(&self, messages: Arc<Vec<Outgoing>>) -> BoxFuture<'_, Vec<Result<Stored>>> {
+        self.publish(messages.to_vec())
+    }
+
     /// Begins to take deliveries from a queue. How far ahead the broker claims is its own business; what it claimed and
     /// did not hand out is given back when the consumer is closed or dropped.
     ///

@@ -183,6 +183,13 @@ impl DeathReason {
     }
 }
 
+impl Details {
+    /// True for those of most jobs, which have nothing special.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Envelope {
     /// Makes the envelope of a new job.
     pub fn new(id: JobId, kind: Kind, payload: Vec<u8>, now: Timestamp) -> Self {

@@ -187,7 +187,13 @@ impl<'a> Director<'a> {
         // Before the deed: what follows from it must not come first.
         self.book.note(Event::Fault { kind, victim: "broker".into() });
         self.plan.broker.strike(&self.plan.folder, blow)?;
-        self.clock.sleep(blow.duration()).await;
+        if !blow.duration().is_zero() {
+            self.clock.sleep(blow.duration() / 2).await;
+            // One dies while what it wants to store is held up.
+            let seat = self.victim(Role::Worker).await?;
+            self.kill(seat, Fault::Kill)?;
+            self.clock.sleep(blow.duration() / 2).await;
+        }
         self.plan.broker.heal(&self.plan.folder, blow)?;
         self.book.note(Event::Healed);
         Ok(())

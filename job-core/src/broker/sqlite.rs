@@ -8,6 +8,7 @@ mod backup;
 mod catalog;
 mod claim;
 mod committer;
+mod completion;
 mod connection;
 mod consumer;
 mod declare;
@@ -15,6 +16,7 @@ mod engine;
 mod fault;
 mod group;
 mod held;
+mod inbox;
 mod inspect;
 mod keeper;
 mod lead;
@@ -24,6 +26,7 @@ mod op;
 mod options;
 mod outcome;
 mod owner;
+mod port;
 mod row;
 mod run;
 mod schema;
@@ -58,6 +61,9 @@ use op::Manner;
 use shared::Handle;
 
 pub use options::SqliteOptions;
+
+/// So many messages are worth a commit of their own.
+const MANY: usize = 64;
 
 const CAPABILITIES: Capabilities = Capabilities {
     name: "sqlite",
@@ -127,15 +133,14 @@ impl SqliteBroker {
         self.engine.port.site.error(fault)
     }
 
-    async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Stored>> {
+    async fn publish_all(&self, messages: Arc<Vec<Outgoing>>) -> Vec<Result<Stored>> {
         let count = messages.len();
         if self.check_open().is_err() {
             return (0..count).map(|_| Err(self.engine.port.site.closed())).collect();
         }
-        let publish = move |session: &mut session::Session| {
-            messages.iter().map(|message| store::publish(session, message)).collect::<Result<Vec<_>, _>>()
-        };
-        match self.engine.port.call(Manner::Publish, publish).await {
+        let manner = if count >= MANY { Manner::PublishMany } else { Manner::Publish };
+        let stored = self.engine.port.call(manner, move |session| store::publish_all(session, &messages));
+        match stored.await {
             Ok(answers) => {
                 answers.into_iter().map(|answer| answer.map(|copies| Stored { copies: Some(copies) })).collect()
             }
@@ -151,7 +156,7 @@ impl SqliteBroker {
         let queue_number = found.await.map_err(|fault| self.error(&fault)).flatten()?;
         let held = Held::new(queue_number, window, clock.clone(), port.clone());
         shared.add_consumer(self.handle, &held);
-        let outlet = Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() };
+        let outlet = Arc::new(Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() });
         Ok(Box::new(SqliteConsumer { held, outlet }))
     }
 
@@ -199,6 +204,10 @@ impl Broker for SqliteBroker {
     }
 
     fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>> {
+        Box::pin(self.publish_all(Arc::new(messages)))
+    }
+
+    fn publish_shared(&self, messages: Arc<Vec<Outgoing>>) -> BoxFuture<'_, Vec<Result<Stored>>> {
         Box::pin(self.publish_all(messages))
     }
 

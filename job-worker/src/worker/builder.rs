@@ -18,7 +18,7 @@ use job_core::registry::{Registry, Work};
 
 use crate::config::{QueueConfig, WorkerConfig};
 use crate::executor::stall::StallWatch;
-use crate::executor::{Executor, Limits};
+use crate::executor::{Executor, Limits, Line};
 use crate::in_flight::InFlight;
 use crate::middleware::Middleware;
 use crate::monitor::Heartbeat;
@@ -191,6 +191,7 @@ impl WorkerBuilder {
             limits: Limits { payload_bytes_max: self.config.payload_bytes_max, depth_max: self.config.depth_max },
             stop: StopHandle::new(),
             in_flight: InFlight::new(),
+            line: Line::default(),
             interrupted: AtomicUsize::new(0),
             lane: Arc::default(),
         })

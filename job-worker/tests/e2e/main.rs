@@ -3,6 +3,7 @@
 #[path = "../../../job-core/tests/amqp_node/mod.rs"]
 mod amqp_node;
 mod dead;
+mod disk;
 mod guide;
 mod history;
 mod kill;
@@ -10,6 +11,7 @@ mod mistakes;
 mod operator;
 mod poison;
 mod scene;
+mod sharing;
 mod stop;
 mod topology;
 mod troubles;

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -62,8 +62,13 @@ impl Scene {
 
     pub(crate) async fn on_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let url = format!("sqlite:{}", folder.path().join("jobs.db").display());
+        let url = url(&folder.path().join("jobs.db"));
         Self::set(folder, url).await
+    }
+
+    /// A scene whose database stands alone on some other disk.
+    pub(crate) async fn on_disk(disk: &Path) -> Self {
+        Self::set(tempfile::tempdir().expect("a temporary folder"), url(&disk.join("jobs.db"))).await
     }
 
     async fn set(folder: TempDir, url: String) -> Self {
@@ -73,6 +78,11 @@ impl Scene {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The database of a scene on a file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.url.strip_prefix("sqlite:").expect("this scene is on a file").into()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -276,4 +286,8 @@ pub(crate) async fn wait<F: Future<Output = bool>>(what: &str, mut condition: im
 /// A namespace that nobody has used, on the shared node.
 fn namespace() -> String {
     format!("{}?namespace=e2e-{:016x}", amqp_node::url(), fastrand::u64(..))
+}
+
+fn url(database: &Path) -> String {
+    format!("sqlite:{}", database.display())
 }

@@ -15,6 +15,7 @@ use crate::broker::amqp::fault;
 use crate::broker::amqp::link::Link;
 use crate::broker::amqp::name::Names;
 use crate::broker::amqp::route::{Route, dead, route};
+use crate::broker::amqp::session::Session;
 use crate::broker::amqp::wire;
 use crate::broker::{Outgoing, Stored};
 use crate::clock::Clock;
@@ -103,11 +104,7 @@ impl Publisher {
         let _permit = self.admit(envelope.payload.len(), deadline).await?;
         let mut was_refused = false;
         loop {
-            let answer = match self.lane(way, deadline).await {
-                Ok(lane) => self.attempt(&lane, route, envelope, is_mandatory, deadline).await,
-                Err(error) => Err(error),
-            };
-            match answer {
+            match self.attempt(way, route, envelope, is_mandatory, deadline).await {
                 Ok(Answer::Confirmed) => return Ok(Stored { copies: None }),
                 Ok(Answer::Unheard) => return Err(unheard(envelope)),
                 Ok(Answer::Unknown(cause)) => return Err(lost().caused_by(cause)),
@@ -131,15 +128,25 @@ impl Publisher {
     /// When nothing was sent, or no answer came in time.
     async fn attempt(
         &self,
-        lane: &Lane,
+        way: &Way,
         route: &Route,
         envelope: &Envelope,
         is_mandatory: bool,
         deadline: Instant,
     ) -> Result<Answer> {
-        if let Some(reason) = lane.session.blocked() {
-            return self.wait_unblocked(lane, &reason, deadline).await;
+        let lane = way.usable();
+        let session = match &lane {
+            Some(lane) => Arc::clone(&lane.session),
+            None => self.link.session(self.left(deadline)).await?,
+        };
+        // Before anything is sent: a blocked connection would not even open a channel.
+        if let Some(reason) = session.blocked() {
+            return self.wait_unblocked(&session, &reason, deadline).await;
         }
+        let lane = match lane {
+            Some(lane) => lane,
+            None => self.open(way, session, deadline).await?,
+        };
         if let Some(thing) = &route.needs {
             self.declarer.ensure(&lane.session, thing).await?;
         }
@@ -165,18 +172,16 @@ impl Publisher {
     }
 
     /// Waits until RabbitMQ takes publishes again; the message was not sent by then.
-    async fn wait_unblocked(&self, lane: &Lane, reason: &str, deadline: Instant) -> Result<Answer> {
-        match self.clock.timeout(self.left(deadline), lane.session.unblocked()).await {
+    async fn wait_unblocked(&self, session: &Session, reason: &str, deadline: Instant) -> Result<Answer> {
+        match self.clock.timeout(self.left(deadline), session.unblocked()).await {
             Some(()) => Ok(Answer::Unsent),
             None => Err(Error::unavailable(format!("RabbitMQ takes no messages at the moment: {reason}"))),
         }
     }
 
-    async fn lane(&self, way: &Way, deadline: Instant) -> Result<Arc<Lane>> {
-        let left = self.left(deadline);
-        // Somebody else may be the one who waits for the connection, with more patience.
-        let lane = self.clock.timeout(left, way.lane(&self.link, &self.declarer, left)).await;
-        lane.unwrap_or_else(|| Err(unreachable()))
+    async fn open(&self, way: &Way, session: Arc<Session>, deadline: Instant) -> Result<Arc<Lane>> {
+        let open = way.open(session, &self.declarer);
+        self.clock.timeout(self.left(deadline), open).await.unwrap_or_else(|| Err(unreachable()))
     }
 
     /// Waits until there is room for a payload.

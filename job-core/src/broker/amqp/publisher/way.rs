@@ -1,11 +1,10 @@
 //! A channel to publish on, opened anew when the one before cannot be used any more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::broker::amqp::declare::{Declarer, Thing};
-use crate::broker::amqp::link::Link;
 use crate::broker::amqp::publisher::lane::Lane;
+use crate::broker::amqp::session::Session;
 use crate::error::Result;
 
 /// The way to a channel.
@@ -17,27 +16,24 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Returns a channel that can be published on.
+    /// Returns the channel that can be published on, if there is one.
+    pub(super) fn usable(&self) -> Option<Arc<Lane>> {
+        self.lock().as_ref().filter(|lane| lane.is_usable()).cloned()
+    }
+
+    /// Opens a channel, unless somebody just did.
     ///
     /// # Errors
-    /// When there is no connection within `patience`.
-    pub(super) async fn lane(&self, link: &Arc<Link>, declarer: &Declarer, patience: Duration) -> Result<Arc<Lane>> {
-        if let Some(lane) = self.usable() {
-            return Ok(lane);
-        }
+    /// When the connection is lost, or the exchanges of jobs differ from what they must be.
+    pub(super) async fn open(&self, session: Arc<Session>, declarer: &Declarer) -> Result<Arc<Lane>> {
         let _opening = self.opening.lock().await;
         if let Some(lane) = self.usable() {
             return Ok(lane);
         }
-        let session = link.session(patience).await?;
         declarer.ensure(&session, &Thing::Base).await?;
         let lane = Arc::new(Lane::open(session).await?);
         *self.lock() = Some(Arc::clone(&lane));
         Ok(lane)
-    }
-
-    fn usable(&self) -> Option<Arc<Lane>> {
-        self.lock().as_ref().filter(|lane| lane.is_usable()).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Lane>>> {
