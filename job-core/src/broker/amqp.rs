@@ -4,6 +4,7 @@
 mod ack_ring;
 mod argument;
 mod fault;
+mod ledger;
 mod link;
 mod name;
 mod runtime;
@@ -15,3 +16,8 @@ mod wire;
 // Pure, and not yet turned by a pump.
 #[allow(unused_imports, reason = "the pump comes next")]
 mod wheel;
+
+// The nodes that the tests of whole parts run on.
+#[cfg(test)]
+#[path = "../../tests/amqp_node/mod.rs"]
+mod node;
