@@ -13,25 +13,30 @@ use crate::envelope::{Envelope, PAYLOAD_BYTES_MAX_DEFAULT, check_headers};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::job::{AnyJob, Job, JobType, encode, unwritable};
-use crate::name::{JobId, Kind, QueueName};
+use crate::name::{JobId, Kind};
 use crate::observation::{Observation, Observers};
 use crate::options::JobOptions;
 use crate::trace::TraceParent;
 
 mod enqueue;
 mod enqueue_error;
+mod enqueue_many;
+mod heading;
 mod publish;
 mod publish_error;
 
-pub use enqueue::{Enqueue, EnqueueMany};
+use heading::Heading;
+
+pub use enqueue::Enqueue;
 pub use enqueue_error::{EnqueueError, EnqueueManyError};
+pub use enqueue_many::EnqueueMany;
 pub use publish::{Publish, PublishMany, Published};
 pub use publish_error::{PublishError, PublishManyError};
 
 /// How long a client tries an unconfirmed publish again, under the same id, before it answers *unconfirmed*.
 pub const PUBLISH_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 
-/// Messages that `enqueue_many` hands to the broker at once: enough to fill a commit, and bounded in memory.
+/// Messages that are handed to the broker at once: enough to fill a commit, and bounded in memory.
 const CHUNK: usize = 1024;
 
 /// Enqueues jobs and publishes events.
@@ -138,10 +143,16 @@ impl Client {
 
     /// Enqueues many jobs of one type. The order of the ids is that of the jobs.
     ///
-    /// Jobs are sent in chunks; an error holds the outcome of every single one.
-    pub fn enqueue_many<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> EnqueueMany {
-        let builders = jobs.into_iter().map(|job| self.enqueue(job)).collect();
-        EnqueueMany::new(self.clone(), builders)
+    /// Jobs are taken from their iterator and sent in chunks; an error holds the outcome of every single one.
+    pub fn enqueue_many<'a, J: Job>(&self, jobs: impl IntoIterator<Item = J, IntoIter: Send + 'a>) -> EnqueueMany<'a> {
+        let client = self.clone();
+        let heading = Heading::new(J::KIND, J::OPTIONS).ok();
+        let draft = move |job: J| match &heading {
+            Some(heading) => client.draft(heading, encode(&job)),
+            // An error for each of them.
+            None => client.draft(&Heading::new(J::KIND, J::OPTIONS)?, encode(&job)),
+        };
+        EnqueueMany::new(self.clone(), jobs.into_iter().map(draft))
     }
 
     /// Publishes an event: each queue that is bound to it gets a copy, and where none is, the event is gone. Awaiting the
@@ -201,18 +212,18 @@ impl Client {
     }
 
     fn builder(&self, kind: &str, options: JobOptions, payload: Result<Vec<u8>>) -> Enqueue {
-        let draft = self.draft(kind, options, payload);
+        let draft = Heading::new(kind, options).and_then(|heading| self.draft(&heading, payload));
         Enqueue::new(self.clone(), draft)
     }
 
-    fn draft(&self, kind: &str, options: JobOptions, payload: Result<Vec<u8>>) -> Result<Outgoing> {
-        let mut envelope = self.envelope(kind, payload?)?;
-        envelope.details.expires = options.expires.map(|d| crate::clock::later(envelope.enqueued_at, d));
-        Ok(Outgoing::to_queue(QueueName::parse_any(options.queue_or_default())?, envelope))
+    fn draft(&self, heading: &Heading, payload: Result<Vec<u8>>) -> Result<Outgoing> {
+        let mut envelope = self.envelope(&heading.kind, payload?)?;
+        envelope.details.expires = heading.expires.map(|d| crate::clock::later(envelope.enqueued_at, d));
+        Ok(Outgoing::to_queue(heading.queue.clone(), envelope))
     }
 
     fn event<E: Event>(&self, event: &E) -> Result<Outgoing> {
-        let message = Outgoing::event(event.target()?, self.envelope(E::KIND, event.payload()?)?);
+        let message = Outgoing::event(event.target()?, self.envelope(&Kind::parse(E::KIND)?, event.payload()?)?);
         message.check()?;
         event.headers().into_iter().try_fold(message, |mut message, (name, value)| {
             set_header(&mut message.envelope, name, &value)?;
@@ -220,10 +231,10 @@ impl Client {
         })
     }
 
-    fn envelope(&self, kind: &str, payload: Vec<u8>) -> Result<Envelope> {
+    fn envelope(&self, kind: &Kind, payload: Vec<u8>) -> Result<Envelope> {
         let now = self.broker.clock().now();
-        check_payload_size(kind, payload.len(), self.settings.payload_bytes_max)?;
-        let mut envelope = Envelope::new(self.next_id(now), Kind::parse(kind)?, payload, now);
+        check_payload_size(kind.as_str(), payload.len(), self.settings.payload_bytes_max)?;
+        let mut envelope = Envelope::new(self.next_id(now), kind.clone(), payload, now);
         if let Some(origin) = &self.origin {
             envelope.details.trace = origin.trace.map(TraceParent::child);
             envelope.details.trace_state.clone_from(&origin.trace_state);
@@ -242,20 +253,20 @@ impl Client {
     }
 
     /// Publishes until each message is stored or rejected, or the deadline has passed.
-    async fn send(&self, messages: Vec<Outgoing>) -> Vec<(Outgoing, Result<Stored>)> {
+    async fn send(&self, messages: &Arc<Vec<Outgoing>>) -> Vec<Result<Stored>> {
         let clock = self.broker.clock();
         let begun = clock.monotonic();
-        let mut answers = self.broker.publish(messages.clone()).await;
+        let mut answers = self.broker.publish_shared(Arc::clone(messages)).await;
         let mut pause = Duration::from_millis(200);
         while is_any_unconfirmed(&answers) && clock.monotonic() - begun + pause < self.settings.publish_deadline {
             clock.sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
-            self.send_unconfirmed(&messages, &mut answers).await;
+            self.send_unconfirmed(messages, &mut answers).await;
         }
         for (message, answer) in messages.iter().zip(&answers) {
             self.observe(message, answer);
         }
-        messages.into_iter().zip(answers).collect()
+        answers
     }
 
     /// Tries again, under the same ids: what had been stored after all is not stored twice while it is there.

@@ -10,10 +10,11 @@
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
 //   error sabotage
 //   clock
-//   name trace
-//   backoff
+//   application name trace
+//   backoff topology
+//   subscription
 //   options
-//   envelope topology
+//   envelope
 //   observation
 //   broker
 //   event job
@@ -28,6 +29,7 @@
 // The derive names this crate as a user's crate does, here too.
 extern crate self as job_core;
 
+pub mod application;
 pub mod backoff;
 pub mod broker;
 pub mod chain;
@@ -49,6 +51,7 @@ pub mod registry;
 /// Faults for tests of the tests; not for people.
 #[doc(hidden)]
 pub mod sabotage;
+pub mod subscription;
 pub mod topology;
 pub mod trace;
 
@@ -80,5 +83,6 @@ pub mod __private {
     pub use crate::options::JobOptions;
     pub use crate::perform::{HandlerProbe, HandlerProbeFallback};
     pub use crate::registry::{Descriptor, PerformFn, perform_async, perform_blocking};
-    pub use crate::topology::Target;
+    pub use crate::subscription::{Source, Subscription};
+    pub use crate::topology::{HeadersMode, Target};
 }

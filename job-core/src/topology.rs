@@ -30,6 +30,20 @@ pub struct Queue {
     pub name: QueueName,
     /// Somebody else declared it: it is checked, never declared or changed.
     pub is_external: bool,
+    /// How long it is there.
+    pub lifetime: Lifetime,
+}
+
+/// How long a queue is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until an operator removes it.
+    #[default]
+    Durable,
+    /// For as long as the process that declared it: it is gone, with all that it holds, when that process closes or dies,
+    /// and nobody else can consume it. Nothing of it is kept beyond its run: what would come back later, or be kept among
+    /// the dead, is forgotten.
+    Process,
 }
 
 /// A rule by which a queue gets a copy of matching events. Several matching rules of one queue give one copy.
@@ -71,12 +85,21 @@ impl Topology {
     #[must_use]
     pub fn queue(mut self, name: QueueName) -> Self {
         if !self.queues.iter().any(|q| q.name == name) {
-            self.queues.push(Queue { name, is_external: false });
+            self.queues.push(Queue { name, is_external: false, lifetime: Lifetime::Durable });
         }
         self
     }
 
-    /// Adds a binding, and its queue, once.
+    /// Adds a queue that is there for as long as this process, once.
+    #[must_use]
+    pub fn process_queue(mut self, name: QueueName) -> Self {
+        if !self.queues.iter().any(|q| q.name == name) {
+            self.queues.push(Queue { name, is_external: false, lifetime: Lifetime::Process });
+        }
+        self
+    }
+
+    /// Adds a binding once, and its queue, unless it was added as another one before.
     #[must_use]
     pub fn bind(self, queue: QueueName, pattern: Pattern) -> Self {
         let mut topology = self.queue(queue.clone());

@@ -8,9 +8,12 @@ use job_core::broker::memory::MemoryBroker;
 use job_core::broker::{Broker, Inspect, Page};
 use job_core::clock::Clock;
 use job_core::envelope::Envelope;
+use job_core::options::JobOptions;
+use job_core::registry::{Descriptor, Registry};
+use job_core::subscription::{Source, Subscription};
 use job_core::topology::{Pattern, Topology};
-use job_core::{Client, Event, JobId, QueueName};
-use serde::Serialize;
+use job_core::{Client, Event, Job, JobId, QueueName};
+use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize)]
 #[event(topic = "member.{id}.updated")]
@@ -122,6 +125,64 @@ async fn events_of_a_job_repeat_their_ids_with_it() {
     }
     assert_eq!(ids[0], ids[1]);
     assert_eq!(waiting(&broker, "mirror").await.len(), 2);
+}
+
+#[derive(Job, Serialize, Deserialize)]
+#[job(on(topic = "member.#"), group = "shop", handler = "elsewhere")]
+struct Mirror {}
+
+#[derive(Job, Serialize, Deserialize)]
+#[job(on(topic = "member.#"), group = "shop", ephemeral, handler = "elsewhere")]
+struct Invalidate {}
+
+#[tokio::test]
+async fn a_subscription_can_be_given_a_job_by_hand_and_an_ephemeral_one_cannot() {
+    let client = Client::connect("memory:").await.unwrap();
+    let id = client.enqueue(Mirror {}).await.unwrap();
+    let inspect = client.broker().inspect().unwrap();
+    assert_eq!(inspect.find(&id).await.unwrap().unwrap().queue.as_str(), "shop.mirror");
+    let error = client.enqueue(Invalidate {}).await.unwrap_err();
+    assert!(error.is_rejected() && error.to_string().contains("publish an event"), "{error}");
+}
+
+#[derive(Serialize, Deserialize)]
+struct Groupless;
+
+#[derive(Serialize, Deserialize)]
+struct Neighbour;
+
+impl Job for Groupless {
+    const KIND: &'static str = "groupless";
+    const OPTIONS: JobOptions = JobOptions {
+        subscription: Some(Subscription { group: None, sources: &[Source::Topic("#")], is_ephemeral: false }),
+        ..JobOptions::DEFAULT
+    };
+}
+
+impl Job for Neighbour {
+    const KIND: &'static str = "neighbour";
+    const OPTIONS: JobOptions = JobOptions { queue: "shop.mirror", ..JobOptions::DEFAULT };
+}
+
+#[test]
+fn a_subscription_without_a_group_is_an_error_at_start() {
+    static GROUPLESS: Descriptor = Descriptor::of::<Groupless>(&[], None, None);
+    assert_eq!(
+        Registry::of([&GROUPLESS]).unwrap_err().to_string(),
+        "the subscription \"groupless\" (events::Groupless): it has no group; say group = \"…\" in its #[job(…)], or \
+         job_core::application!(\"…\") once in the program"
+    );
+}
+
+#[test]
+fn a_subscription_s_queue_is_nobody_else_s() {
+    static MIRROR: Descriptor = Descriptor::of::<Mirror>(&[], None, None);
+    static NEIGHBOUR: Descriptor = Descriptor::of::<Neighbour>(&[], None, None);
+    assert_eq!(
+        Registry::of([&MIRROR, &NEIGHBOUR]).unwrap_err().to_string(),
+        "the queue \"shop.mirror\" is that of the subscription \"mirror\" (events::Mirror), and \"neighbour\" \
+         (events::Neighbour) has it too; give one of them another group, name or queue"
+    );
 }
 
 #[allow(dead_code, reason = "the types of the errors are part of what tests check")]

@@ -1,7 +1,10 @@
-//! The keys of events, as they stand in attributes.
+//! The keys of events and the patterns of subscriptions, as they stand in attributes.
 
 /// Longest routing key or binding pattern, in bytes: an AMQP short string.
 const KEY_BYTES_MAX: usize = 255;
+
+/// RabbitMQ 4.3 takes no binding with more `#` than this.
+const HASHES_MAX: usize = 2;
 
 /// A piece of an event's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +59,7 @@ pub(crate) fn check_topic_key(key: &str) -> Result<(), String> {
     check_words("key", key)
 }
 
-/// Checks the key of a direct event.
+/// Checks the key of a direct event, or of a subscription to it.
 ///
 /// # Errors
 /// Says what is wrong with it.
@@ -64,6 +67,43 @@ pub(crate) fn check_direct_key(key: &str) -> Result<(), String> {
     check_length("key", key)?;
     match key.contains(['*', '#']) {
         true => Err(format!("the key \"{key}\" has a wildcard; only the topics of subscriptions have any")),
+        false => Ok(()),
+    }
+}
+
+/// Checks the pattern of a subscription to topics.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn check_pattern(pattern: &str) -> Result<(), String> {
+    check_length("topic", pattern)?;
+    check_words("topic", pattern)?;
+    if pattern.contains(['{', '}']) {
+        return Err(format!(
+            "the topic \"{pattern}\" has braces, which only events have; write * for one word, or # for any number of them"
+        ));
+    }
+    let mixed = pattern.split('.').find(|word| word.len() > 1 && word.contains(['*', '#']));
+    if let Some(word) = mixed {
+        return Err(format!(
+            "\"{word}\" in the topic \"{pattern}\" is no wildcard; * and # stand for whole words only"
+        ));
+    }
+    let hashes = pattern.split('.').filter(|word| *word == "#").count();
+    match hashes > HASHES_MAX {
+        true => Err(format!("the topic \"{pattern}\" has {hashes} times #; RabbitMQ takes at most {HASHES_MAX}")),
+        false => Ok(()),
+    }
+}
+
+/// Checks the key of a subscription to a direct event.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn check_bound_key(key: &str) -> Result<(), String> {
+    check_direct_key(key)?;
+    match key.contains(['{', '}']) {
+        true => Err(format!("the key \"{key}\" has braces, which only events have; write the key itself")),
         false => Ok(()),
     }
 }
@@ -114,5 +154,16 @@ mod tests {
             assert!(check_topic_key(key).is_err(), "{key}");
         }
         assert_eq!(check_direct_key("a..b"), Ok(()));
+        assert!(check_bound_key("{a}").is_err());
+    }
+
+    #[test]
+    fn wildcards_are_whole_words_and_few() {
+        for pattern in ["#", "*", "member.*.updated", "#.a.#", "a"] {
+            assert_eq!(check_pattern(pattern), Ok(()), "{pattern}");
+        }
+        for pattern in ["", "a.b*", "a.##", "#.#.#", "a..b", "{a}.b"] {
+            assert!(check_pattern(pattern).is_err(), "{pattern}");
+        }
     }
 }

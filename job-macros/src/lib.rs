@@ -5,6 +5,7 @@
 //   backoff option_name root
 //   attr
 //   value
+//   source
 //   options
 //   check
 //   expand
@@ -23,6 +24,7 @@ mod name;
 mod option_name;
 mod options;
 mod root;
+mod source;
 mod suggest;
 mod value;
 
@@ -83,7 +85,15 @@ use crate::options::Options;
 /// | `handler = "…"` | the handler is not beside the type but where the text says | beside the type |
 /// | `state(T, …)` | what `cx.state::<T>()` may ask for, checked at compile time and at start; may be repeated | none |
 /// | `external` | somebody else declared the queue, which may have any AMQP name; needs `queue` | our own queue |
+/// | `on(…)` | the job is a subscription, and its jobs are events, see below; may be repeated | jobs are enqueued |
+/// | `group = "…"` | whose subscription it is: its queue is `<group>.<kind>`; needs `on` | that of `job_core::application!` |
+/// | `ephemeral` | every process gets each event, in a queue that is gone with it: one attempt, no delay, no dead letters; needs `on` | one queue a group |
 /// | `crate = ::path` | where job-core is, if neither it nor job-worker is in `Cargo.toml` | found by itself |
+///
+/// **Subscriptions** listen to events: `on(topic = "member.*.updated")`, where `*` is one word and `#` any number of them;
+/// `on(direct = "pdf")`; `on(headers(all, format = "pdf", size = "a4"))`, or `any` of them; `on(fanout = "prices")`; each
+/// with `exchange = "…"` where somebody else declared the exchange. The event's JSON is decoded as the job's struct, which
+/// names only the fields that it needs. `queue`, `external` and `alias` do not stand beside `on`.
 ///
 /// **Durations** are whole numbers with units, the larger unit first: `250ms`, `30s`, `10m`, `2h`, `1d`, `1w`, `1h30m`.
 ///

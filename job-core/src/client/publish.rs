@@ -1,6 +1,7 @@
 //! The builders of events that are awaited: one event, or many.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
 
 use crate::broker::{BoxFuture, Outgoing, Stored};
 use crate::client::{CHUNK, Client, PublishError, PublishManyError, set_header};
@@ -120,7 +121,8 @@ async fn publish_chunk(client: &Client, drafts: Vec<Result<Outgoing>>) -> Vec<Re
             Err(error) => Some(error),
         });
     }
-    let mut sent = client.send(messages).await.into_iter();
+    let messages = Arc::new(messages);
+    let mut sent = messages.iter().zip(client.send(&messages).await);
     let mut outcome = |mistake| match mistake {
         Some(error) => Err(PublishError::new(error, None, client)),
         None => answered(client, sent.next().expect("each message has one answer")),
@@ -128,9 +130,9 @@ async fn publish_chunk(client: &Client, drafts: Vec<Result<Outgoing>>) -> Vec<Re
     mistakes.into_iter().map(&mut outcome).collect()
 }
 
-fn answered(client: &Client, (message, answer): (Outgoing, Result<Stored>)) -> Result<Published, PublishError> {
+fn answered(client: &Client, (message, answer): (&Outgoing, Result<Stored>)) -> Result<Published, PublishError> {
     match answer {
-        Ok(Stored { copies }) => Ok(Published { id: message.envelope.id, copies }),
-        Err(error) => Err(PublishError::new(error, Some(message), client)),
+        Ok(Stored { copies }) => Ok(Published { id: message.envelope.id.clone(), copies }),
+        Err(error) => Err(PublishError::new(error, Some(message.clone()), client)),
     }
 }
