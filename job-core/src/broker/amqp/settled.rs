@@ -5,10 +5,12 @@
 //! or moved is never remembered, since it has not run.
 //!
 //! A delivery that the broker hands out for the first time is always new, whatever its id: an id may be enqueued again
-//! once its job is done.
+//! once its job is done. Such a job may be handed out twice as well; it is told from the one before by when it was
+//! enqueued.
 
 use std::collections::{HashSet, VecDeque};
 
+use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::name::{JobId, QueueName};
 
@@ -28,13 +30,20 @@ pub(super) struct Key {
     id: JobId,
     sequence: u32,
     attempt: u32,
+    enqueued_at: Timestamp,
 }
 
 impl Key {
     /// Makes the key of a delivery, as it arrived: what settles it may have changed the envelope.
     pub(super) fn new(queue: &QueueName, envelope: &Envelope) -> Self {
-        let Envelope { id, sequence, attempt, .. } = envelope;
-        Self { queue: queue.clone(), id: id.clone(), sequence: *sequence, attempt: *attempt }
+        let Envelope { id, sequence, attempt, enqueued_at, .. } = envelope;
+        let (sequence, attempt, enqueued_at) = (*sequence, *attempt, *enqueued_at);
+        Self { queue: queue.clone(), id: id.clone(), sequence, attempt, enqueued_at }
+    }
+
+    /// Says whether a message is this very turn of this job, be it in another queue.
+    pub(super) fn is_turn(&self, envelope: &Envelope) -> bool {
+        (&envelope.id, envelope.sequence, envelope.attempt) == (&self.id, self.sequence, self.attempt)
     }
 }
 
@@ -97,6 +106,18 @@ mod tests {
         let mut settled = Settled::new(10);
         settled.remember(key("mail", "a", 0, 1));
         assert!(!settled.has(&key("mail", "a", 0, 1), 0));
+    }
+
+    #[test]
+    fn an_id_that_was_enqueued_again_is_another_job() {
+        let (queue, now) = (QueueName::parse("mail").unwrap(), "2026-01-01T00:00:00Z".parse().unwrap());
+        let id = JobId::parse("a").unwrap();
+        let mut envelope = Envelope::new(id, Kind::parse("mail").unwrap(), Vec::new(), now);
+        let mut settled = Settled::new(10);
+        settled.remember(Key::new(&queue, &envelope));
+        assert!(settled.has(&Key::new(&queue, &envelope), 1));
+        envelope.enqueued_at += chrono::TimeDelta::milliseconds(1);
+        assert!(!settled.has(&Key::new(&queue, &envelope), 1));
     }
 
     #[test]

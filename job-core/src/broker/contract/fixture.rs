@@ -23,6 +23,13 @@ pub trait Fixture: Send + Sync {
         Duration::ZERO
     }
 
+    /// Makes an exchange of topic events that is not ours exist, as its owner would. Defaults to nothing: a broker that
+    /// routes by itself has every one.
+    fn own_exchange<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+        let _ = name;
+        Box::pin(std::future::ready(()))
+    }
+
     /// Returns what this broker or fixture has not; the cases that need it do not apply. Defaults to nothing.
     fn lacks(&self) -> &'static [Need] {
         &[]

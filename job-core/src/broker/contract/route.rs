@@ -6,7 +6,6 @@ use crate::broker::contract::message::{map, queue};
 use crate::broker::contract::reader::{done, settle};
 use crate::broker::{Outcome, Outgoing};
 use crate::envelope::Envelope;
-use crate::name::ExchangeName;
 use crate::topology::{Binding, HeadersMode, Pattern, Queue, Target, Topology};
 
 /// Declares the bindings, publishes one event, and checks which of the bound queues got it.
@@ -94,16 +93,16 @@ pub(super) async fn a_fanout_event_reaches_all_of_its_name(bench: Bench) {
 }
 
 pub(super) async fn a_foreign_exchange_is_a_namespace_of_its_own(bench: Bench) {
-    let at = |name: &str| ExchangeName::parse(name).expect("a valid exchange name");
+    let (legacy, other) = (bench.own_exchange().await, bench.own_exchange().await);
     let bindings = [
-        ("legacy", topic("order.*").at(at("legacy"))),
-        ("all-of-legacy", topic("#").at(at("legacy"))),
-        ("deeper", topic("order.*.*").at(at("legacy"))),
-        ("other", topic("#").at(at("other"))),
+        ("legacy", topic("order.*").at(legacy.clone())),
+        ("all-of-legacy", topic("#").at(legacy.clone())),
+        ("deeper", topic("order.*.*").at(legacy.clone())),
+        ("other", topic("#").at(other)),
         ("ours", topic("#")),
     ];
     let target = Target::Topic("order.created".into());
-    let foreign = target.clone().at(at("legacy"));
+    let foreign = target.clone().at(legacy);
     check(&bench, &bindings, foreign, &[], &["legacy", "all-of-legacy"]).await;
     check(&bench, &bindings, target, &[], &["ours"]).await;
 }
