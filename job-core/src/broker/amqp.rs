@@ -14,6 +14,7 @@ mod desk;
 mod fault;
 mod intake;
 mod keeper;
+mod lead;
 mod ledger;
 mod link;
 mod name;
@@ -34,16 +35,13 @@ mod watch;
 mod wheel;
 mod wire;
 
-use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{
-    BoxFuture, Broker, Capabilities, Consumer, Entry, Inspect, Leadership, Ledger, Outgoing, Stored, Window,
-};
+use crate::broker::{BoxFuture, Broker, Capabilities, Consumer, Inspect, Leadership, Ledger, Outgoing, Stored, Window};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::name::QueueName;
@@ -53,6 +51,8 @@ use declare::{Declarer, Thing};
 use desk::{Desk, Office};
 use intake::Life;
 use keeper::Keeper;
+use lead::Leaders;
+use ledger::{Log, Size};
 use link::{Link, Purpose};
 use name::Names;
 use publisher::Publisher;
@@ -89,6 +89,8 @@ pub struct AmqpBroker {
     consuming: Arc<Link>,
     declarer: Declarer,
     office: Office,
+    log: Arc<Log>,
+    leaders: Leaders,
     life: Life,
     /// What keeps consumers, and acknowledges.
     keepers: TaskTracker,
@@ -119,6 +121,20 @@ impl AmqpBroker {
             clock: clock.clone(),
             patience,
         };
+        let (handle, life) = (runtime.handle().clone(), Life::default());
+        let links = [Arc::clone(&publishing), Arc::clone(&consuming)];
+        let log = Log::new(links, Arc::clone(&names), Size::default(), handle.clone(), clock.clone());
+        let leaders = Leaders {
+            url,
+            names: Arc::clone(&names),
+            log: Arc::clone(&log),
+            life: life.clone(),
+            handle,
+            clock: clock.clone(),
+            patience: options.connect_patience,
+            publish_patience: patience,
+            held: Arc::default(),
+        };
         Ok(Arc::new(Self {
             declarer: Declarer::new(Arc::clone(&names)),
             names,
@@ -128,7 +144,9 @@ impl AmqpBroker {
             publishing,
             consuming,
             office,
-            life: Life::default(),
+            log,
+            leaders,
+            life,
             keepers: TaskTracker::new(),
             is_closed: AtomicBool::new(false),
         }))
@@ -139,6 +157,7 @@ impl AmqpBroker {
     pub fn kill(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.life.killed.cancel();
+        self.log.close();
         self.runtime.stop();
     }
 
@@ -181,6 +200,8 @@ impl AmqpBroker {
 
     /// Finishes what is under way, gives back the rest, and says good-bye.
     async fn end(&self) {
+        self.leaders.resign().await;
+        self.log.close();
         self.office.tasks.close();
         let _ = self.clock.timeout(CLOSE_MAX, self.office.tasks.wait()).await;
         self.life.closing.cancel();
@@ -213,15 +234,15 @@ impl Broker for AmqpBroker {
         Box::pin(self.consume_from(queue, window))
     }
 
-    fn lead<'a>(&'a self, _role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {
+    fn lead<'a>(&'a self, role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {
         Box::pin(async move {
             self.check_open()?;
-            Err(Error::unsupported("the RabbitMQ broker has no leaders yet"))
+            Ok(self.leaders.lead(role).await?.map(|leadership| Box::new(leadership) as Box<dyn Leadership>))
         })
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::new(NoLedger)
+        self.log.ledger()
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {
@@ -244,23 +265,7 @@ impl Drop for AmqpBroker {
     fn drop(&mut self) {
         // A closed one has nothing left to lose.
         self.life.killed.cancel();
+        self.log.close();
         self.runtime.stop();
-    }
-}
-
-/// Until there is one.
-struct NoLedger;
-
-impl Ledger for NoLedger {
-    fn append(&self, _entry: Entry) -> BoxFuture<'_, Result<()>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
-    }
-
-    fn read(&self) -> BoxFuture<'_, Result<Vec<Entry>>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
-    }
-
-    fn changed(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
     }
 }
