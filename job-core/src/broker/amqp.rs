@@ -8,10 +8,13 @@
 
 mod ack_ring;
 mod argument;
+mod census;
 mod consumer;
 mod declare;
 mod desk;
 mod fault;
+mod housekeep;
+mod inspect;
 mod intake;
 mod keeper;
 mod lead;
@@ -30,25 +33,34 @@ mod runtime;
 mod session;
 mod settle;
 mod settled;
+mod unrouted;
 mod url;
 mod watch;
 mod wheel;
 mod wire;
 
+use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{BoxFuture, Broker, Capabilities, Consumer, Inspect, Leadership, Ledger, Outgoing, Stored, Window};
+use crate::broker::{
+    BoxFuture, Broker, Capabilities, Consumer, Delivery, Found, Inspect, Leadership, Ledger, Outgoing, Page,
+    QueueStats, Stored, Which, Window,
+};
 use crate::clock::Clock;
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::name::QueueName;
+use crate::name::{JobId, QueueName};
 use crate::topology::Topology;
 
+use census::Census;
 use declare::{Declarer, Thing};
 use desk::{Desk, Office};
+use housekeep::Housekeeper;
+use inspect::Inspector;
 use intake::Life;
 use keeper::Keeper;
 use lead::Leaders;
@@ -58,6 +70,7 @@ use name::Names;
 use publisher::Publisher;
 use runtime::Runtime;
 use settled::Settled;
+use unrouted::Mover;
 use url::AmqpUrl;
 
 pub use options::AmqpOptions;
@@ -91,6 +104,9 @@ pub struct AmqpBroker {
     office: Office,
     log: Arc<Log>,
     leaders: Leaders,
+    census: Arc<Census>,
+    inspector: Inspector,
+    is_housekeeping: AtomicBool,
     life: Life,
     /// What keeps consumers, and acknowledges.
     keepers: TaskTracker,
@@ -109,7 +125,7 @@ impl AmqpBroker {
         let names = Arc::new(Names::new(url.namespace.as_deref()));
         let runtime = Runtime::start()?;
         let link = |purpose| Link::open(purpose, Arc::clone(&url), runtime.handle().clone(), clock.clone());
-        let (publishing, consuming) = (link(Purpose::Publish), link(Purpose::Consume));
+        let (publishing, consuming, admin) = (link(Purpose::Publish), link(Purpose::Consume), link(Purpose::Admin));
         // One of them shows whether URL and server fit; the other is made when it is needed.
         publishing.session(options.connect_patience).await?;
         let patience = options.publish_patience;
@@ -135,6 +151,28 @@ impl AmqpBroker {
             publish_patience: patience,
             held: Arc::default(),
         };
+        let mover = Mover {
+            consuming: Arc::clone(&consuming),
+            publishing: Arc::clone(&publishing),
+            publisher: Arc::clone(&office.publisher),
+            names: Arc::clone(&names),
+            clock: clock.clone(),
+        };
+        let census = Arc::new(Census {
+            log: Arc::clone(&log),
+            mover: Arc::new(mover),
+            tasks: office.tasks.clone(),
+            handle: runtime.handle().clone(),
+            declared: Mutex::default(),
+        });
+        let inspector = Inspector {
+            link: admin,
+            publisher: Arc::clone(&office.publisher),
+            census: Arc::clone(&census),
+            names: Arc::clone(&names),
+            handle: runtime.handle().clone(),
+            clock: clock.clone(),
+        };
         Ok(Arc::new(Self {
             declarer: Declarer::new(Arc::clone(&names)),
             names,
@@ -146,6 +184,9 @@ impl AmqpBroker {
             office,
             log,
             leaders,
+            census,
+            inspector,
+            is_housekeeping: AtomicBool::new(false),
             life,
             keepers: TaskTracker::new(),
             is_closed: AtomicBool::new(false),
@@ -176,7 +217,9 @@ impl AmqpBroker {
         self.check_open()?;
         // Not by the connection that publishes, which RabbitMQ may block.
         let session = self.consuming.session(self.options.connect_patience).await?;
-        self.declarer.topology(&session, topology).await
+        self.declarer.topology(&session, topology).await?;
+        self.census.declared(topology);
+        Ok(())
     }
 
     async fn consume_from(&self, queue: &QueueName, window: Window) -> Result<Box<dyn Consumer>> {
@@ -195,18 +238,35 @@ impl AmqpBroker {
             handle: self.runtime.handle().clone(),
             clock: self.clock.clone(),
         };
-        Ok(Box::new(keeper.begin().await?))
+        let consumer = keeper.begin().await?;
+        self.keep_house();
+        Ok(Box::new(consumer))
+    }
+
+    /// Begins to try for the chores: those who consume do them.
+    fn keep_house(&self) {
+        if !self.is_housekeeping.swap(true, Ordering::AcqRel) {
+            let housekeeper = Housekeeper {
+                leaders: self.leaders.clone(),
+                mover: Arc::clone(&self.census.mover),
+                log: Arc::clone(&self.log),
+                clock: self.clock.clone(),
+            };
+            let closing = self.life.closing.clone();
+            self.runtime.spawn(async move { closing.run_until_cancelled(housekeeper.run()).await });
+        }
     }
 
     /// Finishes what is under way, gives back the rest, and says good-bye.
     async fn end(&self) {
-        self.leaders.resign().await;
-        self.log.close();
         self.office.tasks.close();
         let _ = self.clock.timeout(CLOSE_MAX, self.office.tasks.wait()).await;
         self.life.closing.cancel();
+        self.leaders.resign().await;
+        self.log.close();
         self.keepers.close();
         let _ = self.clock.timeout(CLOSE_MAX, self.keepers.wait()).await;
+        self.inspector.link.close().await;
         self.consuming.close().await;
         self.publishing.close().await;
         self.life.killed.cancel();
@@ -246,7 +306,7 @@ impl Broker for AmqpBroker {
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {
-        None
+        Some(self)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
@@ -258,6 +318,34 @@ impl Broker for AmqpBroker {
             self.runtime.stop();
             Ok(())
         })
+    }
+}
+
+impl Inspect for AmqpBroker {
+    fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.inspector.queues().await
+        })
+    }
+
+    fn peek<'a>(&'a self, queue: &'a QueueName, page: Page) -> BoxFuture<'a, Result<Vec<Envelope>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.inspector.peek(queue, page).await
+        })
+    }
+
+    fn take<'a>(&'a self, queue: &'a QueueName, which: Which) -> BoxFuture<'a, Result<Vec<Delivery>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.inspector.take(queue, which).await
+        })
+    }
+
+    fn find<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Option<Found>>> {
+        let text = format!("on RabbitMQ the job {id} cannot be looked up: AMQP finds no message by its id");
+        Box::pin(ready(Err(Error::unsupported(text))))
     }
 }
 
