@@ -108,6 +108,14 @@ impl Log {
         self.append(Entry { key: format!("{HIDDEN}{key}"), version, value }).await
     }
 
+    /// Adds an entry for all readers of the ledger.
+    ///
+    /// # Errors
+    /// When nobody knows whether it was stored.
+    pub(super) async fn tell(&self, key: &str, version: u64, value: Value) -> Result<()> {
+        self.append(Entry { key: key.to_owned(), version, value }).await
+    }
+
     /// Returns the broker's own entries whose keys begin like this, without that beginning.
     pub(super) fn noted(&self, prefix: &str) -> Vec<Entry> {
         self.book().with_prefix(&format!("{HIDDEN}{prefix}"))
@@ -212,6 +220,12 @@ impl Log {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("name", &self.names.ledger()).field("size", &self.size).finish_non_exhaustive()
     }
 }
 
