@@ -32,7 +32,8 @@ pub const FAILURES_MAX: usize = 10;
 pub const ERROR_BYTES_MAX: usize = 1024;
 
 const HEADER_PREFIXES_RESERVED: [&str; 2] = ["job-", "x-"];
-const HEADERS_RESERVED: [&str; 2] = ["traceparent", "tracestate"];
+// The last two make RabbitMQ copy the message, or close the channel where they are no array.
+const HEADERS_RESERVED: [&str; 4] = ["traceparent", "tracestate", "CC", "BCC"];
 
 /// One job on its way: payload and metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -261,7 +262,7 @@ fn check_header_name(name: &str) -> Result<()> {
     let is_reserved = HEADERS_RESERVED.contains(&name) || HEADER_PREFIXES_RESERVED.iter().any(|p| name.starts_with(p));
     if is_reserved {
         return Err(Error::invalid(format!(
-            "header name {name:?} is reserved (\"job-…\", \"x-…\", \"traceparent\", \"tracestate\"); choose another name"
+            "header name {name:?} is reserved (\"job-…\", \"x-…\", \"traceparent\", \"tracestate\", \"CC\", \"BCC\"); choose another name"
         )));
     }
     let is_plain = |b: u8| b.is_ascii_graphic();
@@ -347,7 +348,7 @@ mod tests {
     #[test]
     fn reserved_and_excessive_headers_are_refused() {
         let one = |name: &str| BTreeMap::from([(name.to_owned(), "v".to_owned())]);
-        for name in ["job-kind", "x-death", "traceparent", "", "a b"] {
+        for name in ["job-kind", "x-death", "traceparent", "CC", "", "a b"] {
             assert!(check_headers(&one(name)).is_err(), "{name}");
         }
         assert!(check_headers(&one("tenant")).is_ok());

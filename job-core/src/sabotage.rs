@@ -32,10 +32,20 @@ pub enum Mutant {
     StartAfterTerm,
     /// A failed job comes back with other bytes of the same meaning.
     ReencodeOnRetry,
+    /// On RabbitMQ, a delivery is acknowledged before its retry is confirmed.
+    AckBeforeConfirm,
+    /// On RabbitMQ, what no queue takes is not kept: there is no alternate exchange, and `mandatory` is trusted.
+    TrustMandatory,
+    /// On RabbitMQ, a delivery of a lost connection is acknowledged on the next one, by its number.
+    AckAcrossGenerations,
+    /// On RabbitMQ, deliveries are acknowledged together with those before them that still run.
+    AckOverGap,
+    /// On RabbitMQ, a retry keeps the headers by which old brokers see a cycle.
+    KeepXDeath,
 }
 
 impl Mutant {
-    /// All of them.
+    /// Those of every broker that can show them, and of the embedded one.
     pub const ALL: [Self; 8] = [
         Self::AcknowledgeFirst,
         Self::NoFence,
@@ -45,6 +55,15 @@ impl Mutant {
         Self::DeferredBegin,
         Self::StartAfterTerm,
         Self::ReencodeOnRetry,
+    ];
+
+    /// Those of RabbitMQ alone.
+    pub const AMQP: [Self; 5] = [
+        Self::AckBeforeConfirm,
+        Self::TrustMandatory,
+        Self::AckAcrossGenerations,
+        Self::AckOverGap,
+        Self::KeepXDeath,
     ];
 
     /// Returns the name by which the environment chooses it.
@@ -58,6 +77,11 @@ impl Mutant {
             Self::DeferredBegin => "deferred_begin",
             Self::StartAfterTerm => "start_after_term",
             Self::ReencodeOnRetry => "reencode_on_retry",
+            Self::AckBeforeConfirm => "ack_before_confirm",
+            Self::TrustMandatory => "trust_mandatory",
+            Self::AckAcrossGenerations => "ack_across_generations",
+            Self::AckOverGap => "ack_over_gap",
+            Self::KeepXDeath => "keep_x_death",
         }
     }
 }

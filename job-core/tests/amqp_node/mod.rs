@@ -1,0 +1,89 @@
+//! RabbitMQ nodes for tests: `scripts/rabbitmq` brings them up, and every test program of a checkout shares one of them.
+//!
+//! A node that cannot be had fails the test that wants it; nothing is skipped. The shared one outlives the tests, so
+//! each test takes a namespace of its own in it. One that is to be killed or throttled is a [`Node`] of that test alone.
+
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/rabbitmq");
+
+/// Returns the URL of the shared node, which it starts when it does not run.
+pub(crate) fn url() -> &'static str {
+    static URL: OnceLock<String> = OnceLock::new();
+    URL.get_or_init(|| last_line(&script(&["start"])))
+}
+
+/// One node, or a cluster, of one test: stopped and forgotten with this value.
+pub(crate) struct Node {
+    name: &'static str,
+    verb: &'static str,
+    url: String,
+}
+
+impl Node {
+    /// Starts a single node. The name must be no other test's.
+    pub(crate) fn single(name: &'static str) -> Self {
+        Self::bring_up(name, "start")
+    }
+
+    /// Starts three nodes that are one cluster; the URL lists all of them. The name must be no other test's.
+    pub(crate) fn cluster(name: &'static str) -> Self {
+        Self::bring_up(name, "cluster")
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Kills a node, as a crash does; the first is 1.
+    pub(crate) fn kill(&self, node: usize) {
+        script(&["kill", "--name", self.name, "--node", &node.to_string()]);
+    }
+
+    /// Brings back every node that was killed, with its data and on its port.
+    pub(crate) fn bring_back(&self) {
+        assert_eq!(last_line(&script(&[self.verb, "--name", self.name])), self.url, "a node came back elsewhere");
+    }
+
+    /// Runs `rabbitmqctl` against the first node that is given, and returns what it printed.
+    pub(crate) fn ctl(&self, node: usize, args: &[&str]) -> String {
+        let node = node.to_string();
+        let output = script(&[&["ctl", "--name", self.name, "--node", &node], args].concat());
+        String::from_utf8(output.stdout).expect("rabbitmqctl prints UTF-8")
+    }
+
+    fn bring_up(name: &'static str, verb: &'static str) -> Self {
+        Self { name, verb, url: last_line(&script(&[verb, "--name", name])) }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // A second panic would hide the first: a test that fails may leave its node behind, never its message.
+        if let Ok(output) = run(&["stop", "--name", self.name, "--wipe"])
+            && !output.status.success()
+        {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+fn script(args: &[&str]) -> Output {
+    let output = run(args).unwrap_or_else(|error| panic!("{SCRIPT} cannot be run: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "scripts/rabbitmq {}: {}\n{stderr}", args.join(" "), output.status);
+    output
+}
+
+fn run(args: &[&str]) -> std::io::Result<Output> {
+    Command::new(Path::new(SCRIPT)).args(args).output()
+}
+
+fn last_line(output: &Output) -> String {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    stdout.lines().last().unwrap_or_else(|| panic!("scripts/rabbitmq printed no URL")).to_owned()
+}
