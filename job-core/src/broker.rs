@@ -39,11 +39,23 @@ pub trait Broker: Send + Sync + 'static {
     /// Returns the clock by which it tells what is due.
     fn clock(&self) -> &Clock;
 
-    /// Makes queues, their dead queues and bindings exist. Repeating it changes nothing, and nothing is ever removed.
+    /// Makes queues, their dead queues and bindings exist. Repeating it changes nothing, and nothing is ever removed. A
+    /// queue of this process has no dead queue.
     ///
     /// # Errors
     /// When something of that name exists and differs, or the broker cannot be reached.
     fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>>;
+
+    /// Takes back what was declared of a queue: its bindings are gone, so that no event reaches it from now on, and it
+    /// cannot be consumed anew. What a [durable](crate::topology::Lifetime::Durable) queue holds stays stored, for whoever
+    /// takes it; a queue of this process is gone with all that it holds. An unknown queue is no error.
+    ///
+    /// # Errors
+    /// [`is_unsupported`](Error::is_unsupported) where the broker cannot.
+    fn undeclare<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<()>> {
+        let name = self.capabilities().name;
+        Box::pin(ready(Err(Error::unsupported(format!("the broker \"{name}\" cannot remove the queue \"{queue}\"")))))
+    }
 
     /// Stores messages, and answers for each, in order, once its fate is known: durable, rejected or unconfirmed.
     ///
@@ -51,6 +63,12 @@ pub trait Broker: Send + Sync + 'static {
     /// [deduplicates](Capabilities::is_deduplicating). A queue that nobody declared yet keeps what it gets. A message
     /// whose `not_before` lies ahead is not delivered before then; only targets that name a queue take one.
     fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>>;
+
+    /// Stores messages that the caller keeps, as [`publish`](Self::publish) does. A broker that only reads them answers
+    /// this without a copy of each.
+    fn publish_shared(&self, messages: Arc<Vec<Outgoing>>) -> BoxFuture<'_, Vec<Result<Stored>>> {
+        self.publish(messages.to_vec())
+    }
 
     /// Begins to take deliveries from a queue. How far ahead the broker claims is its own business; what it claimed and
     /// did not hand out is given back when the consumer is closed or dropped.
@@ -105,6 +123,9 @@ pub struct Capabilities {
     pub is_deduplicating: bool,
     /// The shortest delay; shorter ones are rounded up to it.
     pub delay_min: Duration,
+    /// The longest that a process may hold a delivery before the broker gives it to another, the wait in the process
+    /// counted; `None` is no limit.
+    pub hold_max: Option<Duration>,
 }
 
 /// A message to publish.
@@ -114,6 +135,9 @@ pub struct Outgoing {
     pub target: Target,
     /// What goes there.
     pub envelope: Envelope,
+    /// An event that no queue takes is refused with [`is_unheard`](Error::is_unheard), where it would be gone otherwise. A
+    /// queue that holds its id already counts as one that takes it.
+    pub must_reach: bool,
 }
 
 /// What a broker says of a message that it stored.
@@ -288,12 +312,29 @@ pub struct Entry {
 impl Outgoing {
     /// Makes the message of a job's first publish.
     pub fn to_queue(queue: QueueName, envelope: Envelope) -> Self {
-        Self { target: Target::Queue(queue), envelope }
+        Self { target: Target::Queue(queue), envelope, must_reach: false }
     }
 
     /// Makes a message that reaches one queue and nothing else.
     pub fn only(queue: QueueName, envelope: Envelope) -> Self {
-        Self { target: Target::Only(queue), envelope }
+        Self { target: Target::Only(queue), envelope, must_reach: false }
+    }
+
+    /// Makes the message of an event, which reaches whoever is bound, if anybody.
+    pub fn event(target: Target, envelope: Envelope) -> Self {
+        Self { target, envelope, must_reach: false }
+    }
+
+    /// Checks that enough queues take it, for brokers that route by themselves.
+    ///
+    /// # Errors
+    /// [`is_unheard`](Error::is_unheard) when none does and one must.
+    pub(crate) fn check_reach(&self, queues: usize) -> Result<()> {
+        if queues > 0 || !self.must_reach {
+            return Ok(());
+        }
+        let kind = self.envelope.kind_str();
+        Err(Error::unheard(format!("no queue is bound that takes the event \"{kind}\"; nothing was stored")))
     }
 
     /// Checks what every broker requires: a short routing key, and no delay where none is possible.

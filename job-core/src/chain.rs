@@ -153,7 +153,7 @@ fn step<J: Job>(job: &J) -> Result<Step> {
         .map_err(|error| Error::invalid(format!("the job \"{}\" is written as no text", J::KIND)).caused_by(error))?;
     Ok(Step {
         kind: Kind::parse(J::KIND)?,
-        queue: QueueName::parse_any(J::OPTIONS.queue_or_default())?,
+        queue: J::OPTIONS.queue_name(J::KIND)?,
         payload,
         expires: J::OPTIONS.expires,
         max_attempts: None,

@@ -9,27 +9,37 @@ use std::time::Duration;
 
 use crate::broker::{Broker, Inspect, JobState, Outcome, Outgoing, Stored, Which};
 use crate::chain::Chain;
-use crate::envelope::{Envelope, PAYLOAD_BYTES_MAX_DEFAULT};
+use crate::envelope::{Envelope, PAYLOAD_BYTES_MAX_DEFAULT, check_headers};
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::job::{AnyJob, Job, JobType, encode, unwritable};
-use crate::name::{JobId, Kind, QueueName};
+use crate::name::{JobId, Kind};
 use crate::observation::{Observation, Observers};
 use crate::options::JobOptions;
 use crate::trace::TraceParent;
 
 mod enqueue;
 mod enqueue_error;
+mod enqueue_many;
+mod heading;
+mod publish;
+mod publish_error;
 
-pub use enqueue::{Enqueue, EnqueueMany};
+use heading::Heading;
+
+pub use enqueue::Enqueue;
 pub use enqueue_error::{EnqueueError, EnqueueManyError};
+pub use enqueue_many::EnqueueMany;
+pub use publish::{Publish, PublishMany, Published};
+pub use publish_error::{PublishError, PublishManyError};
 
 /// How long a client tries an unconfirmed publish again, under the same id, before it answers *unconfirmed*.
 pub const PUBLISH_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 
-/// Messages that `enqueue_many` hands to the broker at once: enough to fill a commit, and bounded in memory.
+/// Messages that are handed to the broker at once: enough to fill a commit, and bounded in memory.
 const CHUNK: usize = 1024;
 
-/// Enqueues jobs.
+/// Enqueues jobs and publishes events.
 #[derive(Clone)]
 pub struct Client {
     broker: Arc<dyn Broker>,
@@ -133,10 +143,29 @@ impl Client {
 
     /// Enqueues many jobs of one type. The order of the ids is that of the jobs.
     ///
-    /// Jobs are sent in chunks; an error holds the outcome of every single one.
-    pub fn enqueue_many<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> EnqueueMany {
-        let builders = jobs.into_iter().map(|job| self.enqueue(job)).collect();
-        EnqueueMany::new(self.clone(), builders)
+    /// Jobs are taken from their iterator and sent in chunks; an error holds the outcome of every single one.
+    pub fn enqueue_many<'a, J: Job>(&self, jobs: impl IntoIterator<Item = J, IntoIter: Send + 'a>) -> EnqueueMany<'a> {
+        let client = self.clone();
+        let heading = Heading::new(J::KIND, J::OPTIONS).ok();
+        let draft = move |job: J| match &heading {
+            Some(heading) => client.draft(heading, encode(&job)),
+            // An error for each of them.
+            None => client.draft(&Heading::new(J::KIND, J::OPTIONS)?, encode(&job)),
+        };
+        EnqueueMany::new(self.clone(), jobs.into_iter().map(draft))
+    }
+
+    /// Publishes an event: each queue that is bound to it gets a copy, and where none is, the event is gone. Awaiting the
+    /// builder sends it, and tells its id once all copies are stored.
+    pub fn publish<E: Event>(&self, event: E) -> Publish {
+        Publish::new(self.clone(), self.event(&event))
+    }
+
+    /// Publishes many events of one type, in chunks; an error holds the outcome of every single one. The order of the
+    /// answers is that of the events.
+    pub fn publish_many<E: Event>(&self, events: impl IntoIterator<Item = E>) -> PublishMany {
+        let builders = events.into_iter().map(|event| self.publish(event)).collect();
+        PublishMany::new(self.clone(), builders)
     }
 
     /// Cancels a waiting or delayed job; a dead one is removed too. Returns false when no queue holds the id, or a
@@ -183,21 +212,34 @@ impl Client {
     }
 
     fn builder(&self, kind: &str, options: JobOptions, payload: Result<Vec<u8>>) -> Enqueue {
-        let draft = self.draft(kind, options, payload);
+        let draft = Heading::new(kind, options).and_then(|heading| self.draft(&heading, payload));
         Enqueue::new(self.clone(), draft)
     }
 
-    fn draft(&self, kind: &str, options: JobOptions, payload: Result<Vec<u8>>) -> Result<Outgoing> {
+    fn draft(&self, heading: &Heading, payload: Result<Vec<u8>>) -> Result<Outgoing> {
+        let mut envelope = self.envelope(&heading.kind, payload?)?;
+        envelope.details.expires = heading.expires.map(|d| crate::clock::later(envelope.enqueued_at, d));
+        Ok(Outgoing::to_queue(heading.queue.clone(), envelope))
+    }
+
+    fn event<E: Event>(&self, event: &E) -> Result<Outgoing> {
+        let message = Outgoing::event(event.target()?, self.envelope(&Kind::parse(E::KIND)?, event.payload()?)?);
+        message.check()?;
+        event.headers().into_iter().try_fold(message, |mut message, (name, value)| {
+            set_header(&mut message.envelope, name, &value)?;
+            Ok(message)
+        })
+    }
+
+    fn envelope(&self, kind: &Kind, payload: Vec<u8>) -> Result<Envelope> {
         let now = self.broker.clock().now();
-        let payload = payload?;
-        check_payload_size(kind, payload.len(), self.settings.payload_bytes_max)?;
-        let mut envelope = Envelope::new(self.next_id(now), Kind::parse(kind)?, payload, now);
-        envelope.details.expires = options.expires.map(|d| crate::clock::later(now, d));
+        check_payload_size(kind.as_str(), payload.len(), self.settings.payload_bytes_max)?;
+        let mut envelope = Envelope::new(self.next_id(now), kind.clone(), payload, now);
         if let Some(origin) = &self.origin {
             envelope.details.trace = origin.trace.map(TraceParent::child);
             envelope.details.trace_state.clone_from(&origin.trace_state);
         }
-        Ok(Outgoing::to_queue(QueueName::parse_any(options.queue_or_default())?, envelope))
+        Ok(envelope)
     }
 
     fn next_id(&self, now: crate::clock::Timestamp) -> JobId {
@@ -211,24 +253,24 @@ impl Client {
     }
 
     /// Publishes until each message is stored or rejected, or the deadline has passed.
-    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<(Outgoing, Result<Stored>)> {
+    async fn send(&self, messages: &Arc<Vec<Outgoing>>) -> Vec<Result<Stored>> {
         let clock = self.broker.clock();
         let begun = clock.monotonic();
-        let mut answers = self.broker.publish(messages.clone()).await;
+        let mut answers = self.broker.publish_shared(Arc::clone(messages)).await;
         let mut pause = Duration::from_millis(200);
         while is_any_unconfirmed(&answers) && clock.monotonic() - begun + pause < self.settings.publish_deadline {
             clock.sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
-            self.publish_unconfirmed(&messages, &mut answers).await;
+            self.send_unconfirmed(messages, &mut answers).await;
         }
         for (message, answer) in messages.iter().zip(&answers) {
             self.observe(message, answer);
         }
-        messages.into_iter().zip(answers).collect()
+        answers
     }
 
     /// Tries again, under the same ids: what had been stored after all is not stored twice while it is there.
-    async fn publish_unconfirmed(&self, messages: &[Outgoing], answers: &mut [Result<Stored>]) {
+    async fn send_unconfirmed(&self, messages: &[Outgoing], answers: &mut [Result<Stored>]) {
         let open: Vec<usize> = (0..answers.len()).filter(|i| is_unconfirmed(&answers[*i])).collect();
         let again = open.iter().map(|i| messages[*i].clone()).collect();
         for (i, answer) in open.into_iter().zip(self.broker.publish(again).await) {
@@ -265,6 +307,20 @@ fn is_any_unconfirmed(answers: &[Result<Stored>]) -> bool {
 
 fn is_unconfirmed(answer: &Result<Stored>) -> bool {
     answer.as_ref().is_err_and(Error::is_unconfirmed)
+}
+
+/// Adds a header; those of the trace context are understood.
+fn set_header(envelope: &mut Envelope, name: &str, value: &str) -> Result<()> {
+    let details = &mut envelope.details;
+    match name {
+        "traceparent" => details.trace = Some(TraceParent::parse(value)?),
+        "tracestate" => details.trace_state = Some(value.to_owned()),
+        _ => {
+            details.headers.insert(name.to_owned(), value.to_owned());
+            check_headers(&details.headers)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_payload_size(kind: &str, bytes: usize, bytes_max: usize) -> Result<()> {

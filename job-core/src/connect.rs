@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::broker::Broker;
+#[cfg(feature = "amqp")]
+use crate::broker::amqp::{AmqpBroker, AmqpOptions};
 use crate::broker::memory::MemoryBroker;
 #[cfg(feature = "sqlite")]
 use crate::broker::sqlite::{SqliteBroker, SqliteOptions};
@@ -13,9 +15,11 @@ use crate::error::{Error, Result};
 use crate::registry::Registry;
 
 /// What a broker URL may look like, for error messages.
-const FORMS: &str = "use \"sqlite:jobs.db\" for a file, or \"memory:\" for a test";
+const FORMS: &str =
+    "use \"sqlite:jobs.db\" for a file, \"amqp://user:password@host/vhost\" for RabbitMQ, or \"memory:\" for a test";
 
-/// Connects to the broker that a URL names: `sqlite:PATH`, or `memory:` for one that lives in this process alone.
+/// Connects to the broker that a URL names: `sqlite:PATH`, `amqp://USER:PASSWORD@HOST/VHOST`, or `memory:` for one that
+/// lives in this process alone.
 ///
 /// # Errors
 /// When the URL has another form, or the broker cannot be used.
@@ -26,7 +30,7 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
     match scheme {
         "sqlite" => open_sqlite(rest, clock).await,
         "memory" => Ok(MemoryBroker::new(clock)),
-        "amqp" | "amqps" => Err(Error::unsupported("this version has no RabbitMQ broker yet; use \"sqlite:jobs.db\"")),
+        "amqp" | "amqps" => open_amqp(url, clock).await,
         // The rest of a foreign URL may hold a password: only the scheme is repeated.
         _ => Err(Error::invalid(format!("no broker speaks \"{scheme}:\"; {FORMS}"))),
     }
@@ -51,7 +55,7 @@ impl Client {
     /// Connects to the broker that a URL names; see [`connect`].
     ///
     /// # Errors
-    /// When two linked job types have one kind, the URL has another form, or the broker cannot be used.
+    /// When two linked job types have one kind, a subscription has no group, the URL has another form, or the broker cannot be used.
     pub async fn connect(url: &str) -> Result<Self> {
         Registry::linked()?;
         Ok(Self::new(connect(url, Clock::system()).await?))
@@ -75,4 +79,16 @@ async fn open_sqlite(rest: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
 #[cfg(not(feature = "sqlite"))]
 async fn open_sqlite(_rest: &str, _clock: Clock) -> Result<Arc<dyn Broker>> {
     Err(Error::unsupported("job-core was built without its feature \"sqlite\"; add the feature"))
+}
+
+#[cfg(feature = "amqp")]
+async fn open_amqp(url: &str, clock: Clock) -> Result<Arc<dyn Broker>> {
+    Ok(AmqpBroker::connect(url, AmqpOptions::default(), clock).await?)
+}
+
+#[cfg(not(feature = "amqp"))]
+async fn open_amqp(_url: &str, _clock: Clock) -> Result<Arc<dyn Broker>> {
+    Err(Error::unsupported(
+        "this program was built without RabbitMQ; add the feature \"amqp\" of job-core or job-worker",
+    ))
 }

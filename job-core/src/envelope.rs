@@ -161,6 +161,8 @@ pub enum DeathReason {
     Stalled,
     /// The process died each time it ran alone.
     Poison,
+    /// It is an event whose subscription an operator removed.
+    Unsubscribed,
 }
 
 impl DeathReason {
@@ -176,7 +178,15 @@ impl DeathReason {
             Self::UnknownKind => "unknown_kind",
             Self::Stalled => "stalled",
             Self::Poison => "poison",
+            Self::Unsubscribed => "unsubscribed",
         }
+    }
+}
+
+impl Details {
+    /// True for those of most jobs, which have nothing special.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

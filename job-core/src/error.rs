@@ -28,6 +28,7 @@ enum ErrorKind {
     Unavailable,
     Corrupt,
     Denied,
+    Unheard,
 }
 
 impl Error {
@@ -69,6 +70,11 @@ impl Error {
     /// Says that the process may not do that: permissions, a read-only file.
     pub fn denied(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Denied, message)
+    }
+
+    /// Says that no queue took an event that somebody had to hear.
+    pub fn unheard(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unheard, message)
     }
 
     /// Adds the cause, which [`source`](StdError::source) then returns.
@@ -118,6 +124,11 @@ impl Error {
         self.kind == ErrorKind::Denied
     }
 
+    /// True when no queue took an event that somebody had to hear: nothing was stored.
+    pub fn is_unheard(&self) -> bool {
+        self.kind == ErrorKind::Unheard
+    }
+
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
@@ -161,6 +172,7 @@ mod tests {
             Error::unavailable("x"),
             Error::corrupt("x"),
             Error::denied("x"),
+            Error::unheard("x"),
         ] {
             assert!(!(error.is_rejected() && error.is_unconfirmed()));
         }

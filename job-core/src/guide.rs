@@ -27,6 +27,10 @@ pub mod stopping_and_deploying {}
 #[doc = include_str!("../docs/dead-letters.md")]
 pub mod dead_letters {}
 
+#[doc = "[Guarantees]: crate::guide::guarantees\n"]
+#[doc = include_str!("../docs/rabbitmq.md")]
+pub mod rabbitmq {}
+
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 

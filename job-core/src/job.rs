@@ -7,6 +7,7 @@ use serde::{Deserializer, Serialize, Serializer};
 
 use crate::envelope::{Content, Envelope};
 use crate::error::{Error, Result};
+use crate::name::QueueName;
 use crate::options::JobOptions;
 
 /// A command that is stored as JSON and run later.
@@ -72,6 +73,14 @@ impl JobType {
             options: J::OPTIONS,
             check: check::<J>,
         }
+    }
+
+    /// Returns the queue in which its jobs wait.
+    ///
+    /// # Errors
+    /// As [`JobOptions::queue_name`].
+    pub fn queue(&self) -> Result<QueueName> {
+        self.options.queue_name(self.kind)
     }
 
     /// Returns every type that was linked into this program, in no order.

@@ -10,13 +10,14 @@
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
 //   error sabotage
 //   clock
-//   name trace
-//   backoff
+//   application name trace
+//   backoff topology
+//   subscription
 //   options
-//   envelope topology
+//   envelope
 //   observation
 //   broker
-//   job
+//   event job
 //   chain compatibility
 //   client
 //   context
@@ -28,6 +29,7 @@
 // The derive names this crate as a user's crate does, here too.
 extern crate self as job_core;
 
+pub mod application;
 pub mod backoff;
 pub mod broker;
 pub mod chain;
@@ -38,6 +40,7 @@ pub mod connect;
 pub mod context;
 pub mod envelope;
 pub mod error;
+pub mod event;
 pub mod guide;
 pub mod job;
 pub mod name;
@@ -48,19 +51,24 @@ pub mod registry;
 /// Faults for tests of the tests; not for people.
 #[doc(hidden)]
 pub mod sabotage;
+pub mod subscription;
 pub mod topology;
 pub mod trace;
 
 pub use chain::Chain;
-pub use client::{Client, EnqueueError, EnqueueManyError};
+pub use client::{Client, EnqueueError, EnqueueManyError, PublishError, PublishManyError, Published};
 pub use context::Context;
 pub use error::{BoxError, Error};
+pub use event::Event;
 pub use job::{AnyJob, Job};
-pub use name::{JobId, Kind, QueueName};
+pub use name::{ExchangeName, JobId, Kind, QueueName};
 pub use perform::{JobError, Perform, PerformBlocking};
 
 /// Derives [`Job`](trait@Job), and registers the type so that workers find it.
 pub use job_macros::Job;
+
+/// Derives [`Event`](trait@Event).
+pub use job_macros::Event;
 
 /// What derived code names; not for people.
 #[doc(hidden)]
@@ -69,8 +77,12 @@ pub mod __private {
 
     pub use crate::backoff::Backoff;
     pub use crate::context::{Needs, StateNeed};
+    pub use crate::error::Result as EventResult;
+    pub use crate::event::{Event, KeyPart, at_exchange, key_of};
     pub use crate::job::{AnyJob, Job, JobType, PayloadResult, options_of, payload_of, read_job, write_job};
     pub use crate::options::JobOptions;
     pub use crate::perform::{HandlerProbe, HandlerProbeFallback};
     pub use crate::registry::{Descriptor, PerformFn, perform_async, perform_blocking};
+    pub use crate::subscription::{Source, Subscription};
+    pub use crate::topology::{HeadersMode, Target};
 }

@@ -1,4 +1,4 @@
-//! Names on the wire: kinds, queues and job ids, checked where they enter.
+//! Names on the wire: kinds, queues, exchanges and job ids, checked where they enter.
 //!
 //! A queue's physical name is its name on every broker, so the rules are those of the strictest one.
 
@@ -16,6 +16,9 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 /// Longest job id, in bytes: the limit of an AMQP short string.
 pub const ID_BYTES_MAX: usize = 255;
+
+/// Longest name of an exchange, in bytes: the limit of an AMQP short string.
+pub const EXCHANGE_BYTES_MAX: usize = 255;
 
 const RESERVED_PREFIXES: [&str; 2] = ["jobs.", "events."];
 const RESERVED_SUFFIXES: [&str; 3] = [DEAD, SUSPECT, RETRY];
@@ -119,6 +122,42 @@ impl QueueName {
             return self.clone();
         }
         Self(format!("{}{suffix}", self.work()).into())
+    }
+}
+
+/// The name of an exchange that somebody else declared, such as `legacy.orders`: any name that AMQP allows, but none of
+/// ours.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ExchangeName(Arc<str>);
+
+impl ExchangeName {
+    /// Checks and makes a name: 1 to [`EXCHANGE_BYTES_MAX`] bytes of printable text, neither `jobs` nor `events`, nor
+    /// beginning with `jobs.` or `events.`.
+    ///
+    /// # Errors
+    /// Names the exchange and the rule it breaks.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.is_empty() || text.len() > EXCHANGE_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "an exchange name has 1 to {EXCHANGE_BYTES_MAX} bytes, this one has {}",
+                text.len()
+            )));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Error::invalid(format!("exchange name {text:?} has control characters; use printable text")));
+        }
+        if RESERVED_PREFIXES.iter().any(|p| text.starts_with(p) || text == p.trim_end_matches('.')) {
+            return Err(Error::invalid(format!(
+                "the exchange \"{text}\" is our own; leave the exchange out to use it"
+            )));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -253,6 +292,7 @@ macro_rules! text_name {
 
 text_name!(Kind, Kind::parse);
 text_name!(QueueName, QueueName::parse_any);
+text_name!(ExchangeName, ExchangeName::parse);
 
 fn check_characters(what: &str, text: &str) -> Result<()> {
     if text.is_empty() || text.len() > NAME_BYTES_MAX {
@@ -280,6 +320,16 @@ mod tests {
             let error = QueueName::parse(text).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");
             assert!(QueueName::parse_any(text).is_ok());
+        }
+    }
+
+    #[test]
+    fn our_own_exchanges_are_nobody_else_s() {
+        for text in ["", "a\nb", "jobs", "events", "jobs.only", "events.direct", &"x".repeat(EXCHANGE_BYTES_MAX + 1)] {
+            assert!(ExchangeName::parse(text).is_err(), "{text:?}");
+        }
+        for text in ["amq.topic", "jobsite", "Größe/1", &"x".repeat(EXCHANGE_BYTES_MAX)] {
+            assert_eq!(ExchangeName::parse(text).unwrap().as_str(), text);
         }
     }
 

@@ -122,6 +122,8 @@ pub enum FinishedOutcome {
     Dead(DeathReason),
     /// The worker stopped before the run ended; the attempt is not used.
     Released,
+    /// The run failed, and nothing is kept of the job: its queue goes with the process.
+    Forgotten,
     /// The run is over, but its outcome could not be recorded: the job comes back, or is somebody else's.
     Unrecorded,
 }
@@ -136,6 +138,7 @@ impl FinishedOutcome {
             Self::Continued => "continued",
             Self::Dead(_) => "dead",
             Self::Released => "released",
+            Self::Forgotten => "forgotten",
             Self::Unrecorded => "unrecorded",
         }
     }

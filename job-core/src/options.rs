@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use crate::backoff::Backoff;
+use crate::error::{Error, Result};
+use crate::name::QueueName;
+use crate::subscription::Subscription;
 
 /// The queue of a job that names none.
 pub const QUEUE_DEFAULT: &str = "default";
@@ -32,6 +35,8 @@ pub struct JobOptions {
     pub is_blocking: bool,
     /// Somebody else declared the queue; it is used as it is. Defaults to false.
     pub is_external: bool,
+    /// The events that are jobs of this type. Defaults to `None`.
+    pub subscription: Option<Subscription>,
 }
 
 impl JobOptions {
@@ -45,11 +50,29 @@ impl JobOptions {
         concurrency: None,
         is_blocking: false,
         is_external: false,
+        subscription: None,
     };
 
     /// Returns the queue, the default one where it was left empty.
     pub const fn queue_or_default(&self) -> &'static str {
         if self.queue.is_empty() { QUEUE_DEFAULT } else { self.queue }
+    }
+
+    /// Returns the queue in which jobs of a kind wait that has these options.
+    ///
+    /// # Errors
+    /// When the name is invalid, the subscription has no group, or it has a queue in each process.
+    pub fn queue_name(&self, kind: &str) -> Result<QueueName> {
+        match &self.subscription {
+            None => QueueName::parse_any(self.queue_or_default()),
+            Some(subscription) if subscription.is_ephemeral => Err(Error::invalid(format!(
+                "the job \"{kind}\" is an ephemeral subscription, whose queues go with their processes; publish an event \
+                 that it listens to"
+            ))),
+            Some(subscription) => subscription
+                .queue(kind)
+                .map_err(|e| Error::invalid(format!("the subscription \"{kind}\" has no queue")).caused_by(e)),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::broker::BoxFuture;
 use crate::context::{Context, Parts, StateNeed};
 use crate::error::{Error, Result};
 use crate::job::{Job, JobType, decode};
+use crate::name::QueueName;
 use crate::perform::{JobError, Perform, PerformBlocking};
 
 /// What the derive submits for each job type.
@@ -66,7 +67,8 @@ impl Registry {
     /// Collects what was linked into this program.
     ///
     /// # Errors
-    /// When two types have one kind or alias; it names both.
+    /// When two types have one kind or alias, or share a subscription's queue; it names both. When a subscription has no
+    /// group.
     pub fn linked() -> Result<Self> {
         Self::of(inventory::iter::<Descriptor>)
     }
@@ -74,7 +76,7 @@ impl Registry {
     /// Collects the given types.
     ///
     /// # Errors
-    /// When two types have one kind or alias; it names both.
+    /// As [`linked`](Self::linked).
     pub fn of(descriptors: impl IntoIterator<Item = &'static Descriptor>) -> Result<Self> {
         let mut registry = Self::default();
         let mut clashes = Vec::new();
@@ -86,11 +88,36 @@ impl Registry {
                 }
             }
         }
+        clashes.extend(registry.queue_clashes());
         if clashes.is_empty() {
             return Ok(registry);
         }
         clashes.sort();
         Err(Error::invalid(clashes.join("\n")))
+    }
+
+    /// A subscription's queue decides the kind of what is in it: nobody else can have it.
+    fn queue_clashes(&self) -> Vec<String> {
+        let mut clashes = Vec::new();
+        let mut taken: BTreeMap<QueueName, &JobType> = BTreeMap::new();
+        for job in self.iter().map(|descriptor| &descriptor.job) {
+            let Some(subscription) = &job.options.subscription else { continue };
+            match subscription.queue(job.kind).and_then(|queue| subscription.patterns().map(|_| queue)) {
+                Ok(queue) => {
+                    if let Some(other) = taken.insert(queue.clone(), job) {
+                        clashes.push(queue_clash(&queue, job, other));
+                    }
+                }
+                Err(error) => clashes.push(format!("the subscription {}: {error}", named(job))),
+            }
+        }
+        for job in self.iter().map(|descriptor| &descriptor.job).filter(|job| job.options.subscription.is_none()) {
+            let queue = job.options.queue_or_default();
+            if let Some((queue, other)) = taken.get_key_value(queue) {
+                clashes.push(queue_clash(queue, other, job));
+            }
+        }
+        clashes
     }
 
     /// Finds the type of a kind, by its name or an alias.
@@ -119,6 +146,19 @@ impl Descriptor {
     ) -> Self {
         Self { job: JobType::of::<J>(), states, perform, handler }
     }
+}
+
+fn named(job: &JobType) -> String {
+    format!("\"{}\" ({})", job.kind, (job.type_name)())
+}
+
+fn queue_clash(queue: &QueueName, subscription: &JobType, other: &JobType) -> String {
+    format!(
+        "the queue \"{queue}\" is that of the subscription {}, and {} has it too; give one of them another group, name or \
+         queue",
+        named(subscription),
+        named(other)
+    )
 }
 
 fn clash(kind: &str, one: &JobType, other: &JobType) -> String {

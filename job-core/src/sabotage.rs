@@ -58,13 +58,8 @@ impl Mutant {
     ];
 
     /// Those of RabbitMQ alone.
-    pub const AMQP: [Self; 5] = [
-        Self::AckBeforeConfirm,
-        Self::TrustMandatory,
-        Self::AckAcrossGenerations,
-        Self::AckOverGap,
-        Self::KeepXDeath,
-    ];
+    pub const AMQP: [Self; 5] =
+        [Self::AckBeforeConfirm, Self::TrustMandatory, Self::AckAcrossGenerations, Self::AckOverGap, Self::KeepXDeath];
 
     /// Returns the name by which the environment chooses it.
     pub const fn name(self) -> &'static str {

@@ -1,13 +1,15 @@
 //! What exists on a broker: queues, and the bindings by which published events reach them.
 //!
-//! Data and the matching rules of AMQP 0-9-1, used by the brokers that route by themselves. Declares nothing.
-
-use std::collections::BTreeMap;
+//! Data; `pattern` has the matching rules. Declares nothing.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::name::QueueName;
+use crate::name::{ExchangeName, QueueName};
+
+mod pattern;
+
+pub use pattern::{HeadersMode, Pattern};
 
 /// Longest routing key or binding pattern, in bytes: an AMQP short string.
 pub const ROUTING_KEY_BYTES_MAX: usize = 255;
@@ -28,6 +30,20 @@ pub struct Queue {
     pub name: QueueName,
     /// Somebody else declared it: it is checked, never declared or changed.
     pub is_external: bool,
+    /// How long it is there.
+    pub lifetime: Lifetime,
+}
+
+/// How long a queue is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until an operator removes it.
+    #[default]
+    Durable,
+    /// For as long as the process that declared it: it is gone, with all that it holds, when that process closes or dies,
+    /// and nobody else can consume it. Nothing of it is kept beyond its run: what would come back later, or be kept among
+    /// the dead, is forgotten.
+    Process,
 }
 
 /// A rule by which a queue gets a copy of matching events. Several matching rules of one queue give one copy.
@@ -37,35 +53,6 @@ pub struct Binding {
     pub queue: QueueName,
     /// Which events it gets.
     pub pattern: Pattern,
-}
-
-/// Which events a binding takes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pattern {
-    /// Topic events whose key matches: words between dots, `*` for one word, `#` for any number of them.
-    Topic(String),
-    /// Direct events with exactly this key.
-    Direct(String),
-    /// Headers events that have all, or any, of these headers.
-    Headers {
-        /// How many of the headers must be there.
-        mode: HeadersMode,
-        /// The headers and their values.
-        values: BTreeMap<String, String>,
-    },
-    /// All events of the fanout of this name.
-    Fanout(String),
-}
-
-/// How many of a binding's headers an event must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeadersMode {
-    /// Each of them; `x-match: all`. A binding without headers takes every event.
-    All,
-    /// One of them; `x-match: any`. A binding without headers takes none.
-    Any,
 }
 
 /// Where a message goes.
@@ -83,6 +70,14 @@ pub enum Target {
     Headers,
     /// Each queue bound to the fanout of this name.
     Fanout(String),
+    /// As one of the four above, but at an exchange that somebody else declared: a namespace of its own, which is checked
+    /// and never declared. See [`at`](Self::at).
+    Foreign {
+        /// The exchange.
+        exchange: ExchangeName,
+        /// What the exchange goes by.
+        target: Box<Target>,
+    },
 }
 
 impl Topology {
@@ -90,12 +85,21 @@ impl Topology {
     #[must_use]
     pub fn queue(mut self, name: QueueName) -> Self {
         if !self.queues.iter().any(|q| q.name == name) {
-            self.queues.push(Queue { name, is_external: false });
+            self.queues.push(Queue { name, is_external: false, lifetime: Lifetime::Durable });
         }
         self
     }
 
-    /// Adds a binding, and its queue, once.
+    /// Adds a queue that is there for as long as this process, once.
+    #[must_use]
+    pub fn process_queue(mut self, name: QueueName) -> Self {
+        if !self.queues.iter().any(|q| q.name == name) {
+            self.queues.push(Queue { name, is_external: false, lifetime: Lifetime::Process });
+        }
+        self
+    }
+
+    /// Adds a binding once, and its queue, unless it was added as another one before.
     #[must_use]
     pub fn bind(self, queue: QueueName, pattern: Pattern) -> Self {
         let mut topology = self.queue(queue.clone());
@@ -112,138 +116,54 @@ impl Target {
     pub fn queue(&self) -> Option<&QueueName> {
         match self {
             Self::Queue(queue) | Self::Only(queue) => Some(queue),
-            Self::Topic(_) | Self::Direct(_) | Self::Headers | Self::Fanout(_) => None,
+            Self::Topic(_) | Self::Direct(_) | Self::Headers | Self::Fanout(_) | Self::Foreign { .. } => None,
         }
     }
 
-    /// Checks the length of the routing key.
+    /// Returns this event's target at somebody else's exchange.
+    #[must_use]
+    pub fn at(self, exchange: ExchangeName) -> Self {
+        Self::Foreign { exchange, target: Box::new(self) }
+    }
+
+    /// Checks the length of the routing key, and that only an event goes to somebody else's exchange.
     ///
     /// # Errors
-    /// When the key is longer than [`ROUTING_KEY_BYTES_MAX`].
+    /// When the key is longer than [`ROUTING_KEY_BYTES_MAX`], or a queue or another exchange stands within an exchange.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Topic(key) | Self::Direct(key) | Self::Fanout(key) if key.len() > ROUTING_KEY_BYTES_MAX => {
-                Err(Error::invalid(format!(
-                    "a routing key has at most {ROUTING_KEY_BYTES_MAX} bytes, this one has {}",
-                    key.len()
-                )))
-            }
-            _ => Ok(()),
+            Self::Foreign { exchange, target } => match **target {
+                Self::Queue(_) | Self::Only(_) | Self::Foreign { .. } => Err(not_an_event(exchange)),
+                _ => target.check(),
+            },
+            Self::Topic(key) | Self::Direct(key) => check_key("a routing key", key),
+            Self::Fanout(name) => check_fanout(name),
+            Self::Queue(_) | Self::Only(_) | Self::Headers => Ok(()),
         }
     }
 }
 
-impl Pattern {
-    /// Says whether an event published to `target` with `headers` is taken. Targets that name a queue never are.
-    pub fn matches(&self, target: &Target, headers: &BTreeMap<String, String>) -> bool {
-        match (self, target) {
-            (Self::Topic(pattern), Target::Topic(key)) => topic_matches(pattern, key),
-            (Self::Direct(bound), Target::Direct(key)) | (Self::Fanout(bound), Target::Fanout(key)) => bound == key,
-            (Self::Headers { mode, values }, Target::Headers) => headers_match(*mode, values, headers),
-            _ => false,
-        }
-    }
+fn not_an_event(exchange: &ExchangeName) -> Error {
+    Error::invalid(format!(
+        "the exchange \"{exchange}\" goes by a topic, a direct key, headers or as a fanout; name one of these"
+    ))
 }
 
-/// Matches word by word, in time proportional to the product of the lengths: a naive search explodes on many `#`.
-fn topic_matches(pattern: &str, key: &str) -> bool {
-    let key: Vec<&str> = words(key);
-    // reachable[i]: the pattern read so far can match the first i words of the key.
-    let mut reachable = vec![false; key.len() + 1];
-    reachable[0] = true;
-    for word in words(pattern) {
-        if word == "#" {
-            let first = reachable.iter().position(|r| *r).unwrap_or(reachable.len());
-            reachable[first..].fill(true);
-            continue;
-        }
-        for i in (0..key.len()).rev() {
-            reachable[i + 1] = reachable[i] && (word == "*" || word == key[i]);
-        }
-        reachable[0] = false;
+/// Beside the fanouts `events.<name>` stand the exchanges of direct and of headers events.
+const FANOUTS_RESERVED: [&str; 2] = ["direct", "headers"];
+
+fn check_fanout(name: &str) -> Result<()> {
+    if FANOUTS_RESERVED.contains(&name) {
+        return Err(Error::invalid(format!(
+            "the fanout \"{name}\" would have the name of another exchange; choose another name"
+        )));
     }
-    reachable[key.len()]
+    check_key("the name of a fanout", name)
 }
 
-/// Splits as RabbitMQ does: an empty key has no words, while "a." has two of which one is empty.
-fn words(text: &str) -> Vec<&str> {
-    if text.is_empty() {
-        return Vec::new();
+fn check_key(what: &str, key: &str) -> Result<()> {
+    if key.len() <= ROUTING_KEY_BYTES_MAX {
+        return Ok(());
     }
-    text.split('.').collect()
-}
-
-fn headers_match(mode: HeadersMode, values: &BTreeMap<String, String>, headers: &BTreeMap<String, String>) -> bool {
-    // A binding's own "x-…" headers take no part, as in RabbitMQ's modes `all` and `any`.
-    let mut counted = values.iter().filter(|(name, _)| !name.starts_with("x-"));
-    let is_equal = |(name, value): (&String, &String)| headers.get(name) == Some(value);
-    match mode {
-        HeadersMode::All => counted.all(is_equal),
-        HeadersMode::Any => counted.any(is_equal),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check_topic(pattern: &str, key: &str, expected: bool) {
-        let is_match = Pattern::Topic(pattern.into()).matches(&Target::Topic(key.into()), &BTreeMap::new());
-        assert_eq!(is_match, expected, "{pattern:?} on {key:?}");
-    }
-
-    #[test]
-    fn topics_match_word_by_word() {
-        for (pattern, key, expected) in [
-            ("a.b", "a.b", true),
-            ("a.b", "a.c", false),
-            ("a.*", "a.b", true),
-            ("a.*", "a", false),
-            ("a.*", "a.b.c", false),
-            ("a.#", "a", true),
-            ("a.#", "a.b.c", true),
-            ("#", "", true),
-            ("*", "", false),
-            ("#.c", "a.b.c", true),
-            ("#.c", "a.b", false),
-            ("a.#.#.d", "a.d", true),
-            ("*.#", "a", true),
-            ("a..b", "a..b", true),
-            ("a.*.b", "a..b", true),
-        ] {
-            check_topic(pattern, key, expected);
-        }
-    }
-
-    #[test]
-    fn many_wildcards_take_no_exponential_time() {
-        let pattern = "#.".repeat(60) + "z";
-        check_topic(&pattern, &"a.".repeat(100), false);
-    }
-
-    #[test]
-    fn headers_match_all_or_any() {
-        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
-        };
-        let check = |mode, values: &[(&str, &str)], headers: &[(&str, &str)], expected: bool| {
-            let pattern = Pattern::Headers { mode, values: map(values) };
-            assert_eq!(pattern.matches(&Target::Headers, &map(headers)), expected, "{mode:?} {values:?}");
-        };
-        let pdf_a4 = [("format", "pdf"), ("size", "a4")];
-        check(HeadersMode::All, &pdf_a4, &pdf_a4, true);
-        check(HeadersMode::All, &pdf_a4, &pdf_a4[..1], false);
-        check(HeadersMode::Any, &pdf_a4, &pdf_a4[..1], true);
-        check(HeadersMode::Any, &pdf_a4, &[("size", "a5")], false);
-        check(HeadersMode::All, &[], &pdf_a4, true);
-        check(HeadersMode::Any, &[], &pdf_a4, false);
-    }
-
-    #[test]
-    fn exchanges_do_not_mix() {
-        let none = BTreeMap::new();
-        assert!(!Pattern::Direct("a".into()).matches(&Target::Topic("a".into()), &none));
-        assert!(!Pattern::Fanout("a".into()).matches(&Target::Direct("a".into()), &none));
-        assert!(Pattern::Fanout("a".into()).matches(&Target::Fanout("a".into()), &none));
-    }
+    Err(Error::invalid(format!("{what} has at most {ROUTING_KEY_BYTES_MAX} bytes, this one has {}", key.len())))
 }

@@ -41,7 +41,7 @@ async fn a_newer_schema_is_refused() {
     assert_eq!(
         error.to_string(),
         format!(
-            "database \"{}\" has schema version 9, and this program knows 1; update this program before it opens the file",
+            "database \"{}\" has schema version 9, and this program knows 2; update this program before it opens the file",
             place.text()
         )
     );
@@ -313,7 +313,7 @@ async fn a_removed_file_is_reported_and_not_made_anew() {
 
 #[tokio::test]
 async fn files_stay_small_however_many_jobs_pass() {
-    const ROUNDS: usize = 20;
+    const ROUNDS: usize = 60;
     const JOBS: usize = 1000;
     let place = Place::new();
     let broker = open(&place.path).await;
@@ -326,8 +326,8 @@ async fn files_stay_small_however_many_jobs_pass() {
     }
     let length = |path: PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let bytes = length(place.path.clone()) + length(place.directory.path().join("jobs.db-wal"));
-    // One round's rows, their indexes, and a WAL of two rounds at the most.
-    assert!(bytes < 8_000_000, "{bytes} bytes after {} jobs", ROUNDS * JOBS);
+    // One round's rows, their indexes, and a WAL of 4000 pages and one commit. All rows together would be 20 MB more.
+    assert!(bytes < 20_000_000, "{bytes} bytes after {} jobs", ROUNDS * JOBS);
     let stats = broker.queues().await.unwrap();
     assert!(stats.iter().all(|queue| queue.ready == Some(0) && queue.running == Some(0)), "{stats:?}");
     broker.close().await.unwrap();

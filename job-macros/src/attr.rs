@@ -1,4 +1,4 @@
-//! Reads `#[job(…)]` as names and values, without knowing what they mean. After a mistake it goes on behind the next
+//! Reads `#[job(…)]` and `#[event(…)]` as names and values, without knowing what they mean. After a mistake it goes on behind the next
 //! comma, so that one slip hides no other.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
@@ -30,22 +30,29 @@ pub(crate) enum Value {
     Other(TokenStream, Span),
 }
 
-/// Reads all `#[job(…)]` of an item; several count as one.
-pub(crate) fn read(attributes: &[Attribute], mistakes: &mut Mistakes) -> Vec<Entry> {
+/// Reads all `#[job(…)]`, or those of another name, of an item; several count as one. The example is what one says.
+pub(crate) fn read(attributes: &[Attribute], name: &str, example: &str, mistakes: &mut Mistakes) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for attribute in attributes.iter().filter(|a| a.path().is_ident("job")) {
+    for attribute in attributes.iter().filter(|a| a.path().is_ident(name)) {
         match &attribute.meta {
             Meta::List(list) => {
-                let parser = |input: ParseStream| entries_of(input, &mut entries, mistakes);
-                if let Err(error) = parser.parse2(list.tokens.clone()) {
-                    mistakes.add(error);
-                }
+                entries.extend(read_list(list.tokens.clone(), mistakes));
             }
             other => {
-                let message = "#[job] takes its options in parentheses; write #[job(queue = \"mail\")]";
+                let message = format!("#[{name}] takes its options in parentheses; write #[{name}({example})]");
                 mistakes.add(syn::Error::new_spanned(other, message));
             }
         }
+    }
+    entries
+}
+
+/// Reads what stands between parentheses.
+pub(crate) fn read_list(tokens: TokenStream, mistakes: &mut Mistakes) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let parser = |input: ParseStream| entries_of(input, &mut entries, mistakes);
+    if let Err(error) = parser.parse2(tokens) {
+        mistakes.add(error);
     }
     entries
 }
@@ -121,7 +128,7 @@ mod tests {
 
     fn read_all(attributes: &[Attribute]) -> (Vec<String>, Vec<String>) {
         let mut mistakes = Mistakes::default();
-        let entries = read(attributes, &mut mistakes);
+        let entries = read(attributes, "job", "queue = \"mail\"", &mut mistakes);
         (entries.iter().map(shown).collect(), mistakes.texts())
     }
 

@@ -47,6 +47,7 @@ pub(crate) fn options(input: &DeriveInput, options: &Options, mistakes: &mut Mis
     kinds(input, options, mistakes);
     queue(options, mistakes);
     states(options, mistakes);
+    subscription(input, options, mistakes);
     if let (Some(blocking), Some(_)) = (options.blocking, &options.handler) {
         mistakes.push(
             blocking,
@@ -93,10 +94,69 @@ fn queue(options: &Options, mistakes: &mut Mistakes) {
     match (&options.queue, options.external) {
         (Some(queue), None) => check(queue, name::check_queue, mistakes),
         (Some(queue), Some(_)) => check(queue, name::check_external_queue, mistakes),
-        (None, Some(external)) if !options.is_queue_given => {
+        (None, Some(external)) if !options.is_queue_given && options.on.is_none() => {
             mistakes.push(external, "option \"external\" needs the name of the queue; add queue = \"…\"");
         }
         (None, _) => {}
+    }
+}
+
+/// Checks what only subscriptions have, and what they have not.
+fn subscription(input: &DeriveInput, options: &Options, mistakes: &mut Mistakes) {
+    if options.on.is_none() {
+        if let Some(group) = &options.group {
+            mistakes.push(group.span(), "option \"group\" belongs to a subscription; add on(…), or remove it");
+        }
+        if let Some(ephemeral) = options.ephemeral {
+            mistakes.push(ephemeral, "option \"ephemeral\" belongs to a subscription; add on(…), or remove it");
+        }
+        return;
+    }
+    if let Some(queue) = &options.queue {
+        mistakes.push(
+            queue.span(),
+            "option \"queue\" conflicts with \"on\": a subscription has a queue of its own, <group>.<kind>; remove the queue, \
+             and choose the group with group = \"…\"",
+        );
+    }
+    if let Some(external) = options.external {
+        mistakes
+            .push(external, "option \"external\" conflicts with \"on\", whose queue is our own; remove one of them");
+    }
+    if let Some(alias) = options.aliases.first() {
+        mistakes.push(
+            alias.span(),
+            "an alias conflicts with \"on\": the queue is named after the kind, and its events are found by the queue; keep \
+             the kind with name = \"…\"",
+        );
+    }
+    own_queue(input, options, mistakes);
+    if options.ephemeral.is_some() {
+        ephemeral(options, mistakes);
+    }
+}
+
+/// Checks the name of the subscription's queue, as far as it is known.
+fn own_queue(input: &DeriveInput, options: &Options, mistakes: &mut Mistakes) {
+    let (kind, at) = match &options.name {
+        Some(lit) => (lit.value(), lit.span()),
+        None => (default_kind(input), input.ident.span()),
+    };
+    let (group, at) = options.group.as_ref().map_or(("app".to_owned(), at), |group| (group.value(), group.span()));
+    if let (Err(message), Ok(())) = (name::check_queue(&format!("{group}.{kind}")), name::check_kind(&kind)) {
+        mistakes.push(at, message);
+    }
+}
+
+fn ephemeral(options: &Options, mistakes: &mut Mistakes) {
+    let given = [
+        ("max_attempts", options.max_attempts.is_some(), "an ephemeral subscription has one attempt"),
+        ("backoff", options.backoff.is_some(), "an ephemeral subscription has one attempt"),
+        ("concurrency", options.concurrency.is_some(), "an ephemeral subscription puts nothing off"),
+    ];
+    let Some(ephemeral) = options.ephemeral else { return };
+    for (name, _, why) in given.into_iter().filter(|(_, is_given, _)| *is_given) {
+        mistakes.push(ephemeral, format!("option \"ephemeral\" conflicts with \"{name}\": {why}; remove one of them"));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::alias;
 use crate::backoff::{Backoff, Exponential};
 use crate::check::default_kind;
 use crate::options::Options;
+use crate::source;
 
 /// A checked job.
 pub(crate) struct Job<'a> {
@@ -182,15 +183,28 @@ impl Job<'_> {
         let backoff = o.backoff.as_ref().map(|policy| backoff(self.root, policy));
         let fields = [
             ("queue", o.queue.as_ref().map(|queue| quote!(#queue))),
-            ("max_attempts", o.max_attempts.map(|count| quote!(#count))),
+            ("max_attempts", o.ephemeral.map_or(o.max_attempts, |_| Some(1)).map(|count| quote!(#count))),
             ("backoff", backoff),
             ("timeout", timeout),
             ("expires", o.expires.map(duration).map(some)),
             ("concurrency", concurrency.map(|count| some(quote!(#count)))),
             ("is_blocking", o.blocking.map(|_| quote!(true))),
             ("is_external", o.external.map(|_| quote!(true))),
+            ("subscription", self.subscription().map(some)),
         ];
         fields.into_iter().filter_map(|(field, value)| Some(assignment(field, &value?))).collect()
+    }
+
+    fn subscription(&self) -> Option<TokenStream> {
+        self.options.on?;
+        let root = self.root;
+        let private = quote!(#root::__private);
+        let sources = self.options.sources.iter().map(|source| source::expand(&private, source));
+        let group = option(self.options.group.as_ref().map(|group| quote!(#group)));
+        let is_ephemeral = self.options.ephemeral.is_some();
+        Some(quote! {
+            #private::Subscription { group: #group, sources: &[#(#sources),*], is_ephemeral: #is_ephemeral }
+        })
     }
 
     fn generic_stub(&self) -> TokenStream {

@@ -1,25 +1,30 @@
-//! `#[derive(Job)]`: turns structs into background jobs.
+//! `#[derive(Job)]` and `#[derive(Event)]`: turn structs into background jobs and into events.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   alias duration mistake name suggest
+//   alias duration key mistake name suggest
 //   backoff option_name root
 //   attr
 //   value
+//   source
 //   options
 //   check
 //   expand
+//   event
 
 mod alias;
 mod attr;
 mod backoff;
 mod check;
 mod duration;
+mod event;
 mod expand;
+mod key;
 mod mistake;
 mod name;
 mod option_name;
 mod options;
 mod root;
+mod source;
 mod suggest;
 mod value;
 
@@ -80,7 +85,15 @@ use crate::options::Options;
 /// | `handler = "…"` | the handler is not beside the type but where the text says | beside the type |
 /// | `state(T, …)` | what `cx.state::<T>()` may ask for, checked at compile time and at start; may be repeated | none |
 /// | `external` | somebody else declared the queue, which may have any AMQP name; needs `queue` | our own queue |
+/// | `on(…)` | the job is a subscription, and its jobs are events, see below; may be repeated | jobs are enqueued |
+/// | `group = "…"` | whose subscription it is: its queue is `<group>.<kind>`; needs `on` | that of `job_core::application!` |
+/// | `ephemeral` | every process gets each event, in a queue that is gone with it: one attempt, no delay, no dead letters; needs `on` | one queue a group |
 /// | `crate = ::path` | where job-core is, if neither it nor job-worker is in `Cargo.toml` | found by itself |
+///
+/// **Subscriptions** listen to events: `on(topic = "member.*.updated")`, where `*` is one word and `#` any number of them;
+/// `on(direct = "pdf")`; `on(headers(all, format = "pdf", size = "a4"))`, or `any` of them; `on(fanout = "prices")`; each
+/// with `exchange = "…"` where somebody else declared the exchange. The event's JSON is decoded as the job's struct, which
+/// names only the fields that it needs. `queue`, `external` and `alias` do not stand beside `on`.
 ///
 /// **Durations** are whole numbers with units, the larger unit first: `250ms`, `30s`, `10m`, `2h`, `1d`, `1w`, `1h30m`.
 ///
@@ -98,10 +111,10 @@ pub fn derive_job(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     let mut mistakes = Mistakes::default();
     check::shape(&input, &mut mistakes);
-    let entries = attr::read(&input.attrs, &mut mistakes);
+    let entries = attr::read(&input.attrs, "job", "queue = \"mail\"", &mut mistakes);
     let options = Options::of(&entries, &mut mistakes);
     check::options(&input, &options, &mut mistakes);
-    let root = root::find(options.root.as_ref(), &mut mistakes);
+    let root = root::find(options.root.as_ref(), "job", &mut mistakes);
     let job = Job { input: &input, options: &options, root: &root };
     if mistakes.is_empty() {
         return job.expand().into();
@@ -110,4 +123,52 @@ pub fn derive_job(input: TokenStream) -> TokenStream {
     let mut tokens = job.expand_stub();
     tokens.extend(mistakes.into_tokens());
     tokens.into()
+}
+
+/// Makes a struct an event: its kind, and where it goes.
+///
+/// The struct derives serde's `Serialize` too, and may borrow. `client.publish(event)` copies it to every subscription
+/// that is bound at that moment; who listens is said by the listeners, with `#[job(on(…))]`.
+///
+/// ```
+/// use job_core::topology::Target;
+/// use job_core::Event;
+/// use serde::Serialize;
+///
+/// #[derive(Event, Serialize)]
+/// #[event(topic = "user.{user_id}.deleted")]
+/// struct UserDeleted {
+///     user_id: u64,
+/// }
+///
+/// assert_eq!(UserDeleted::KIND, "user_deleted");
+/// assert_eq!(UserDeleted { user_id: 7 }.target().unwrap(), Target::Topic("user.7.deleted".into()));
+/// ```
+///
+/// # Options
+///
+/// All stand in `#[event(…)]`; several of these attributes count as one. One of the first four says where it goes.
+///
+/// | option | what it says |
+/// |---|---|
+/// | `topic = "member.profile.updated"` | it reaches subscriptions by patterns: words with dots between them |
+/// | `direct = "pdf"` | it reaches subscriptions with exactly this key |
+/// | `headers` | it reaches subscriptions by its headers: the fields with `#[event(header)]` |
+/// | `fanout = "prices"` | it reaches all subscriptions to this name |
+/// | `exchange = "legacy"` | it goes to an exchange that somebody else declared; beside it, `fanout` has no name |
+/// | `name = "…"` | the kind, the `type` on the wire: information for the listeners; the type's name in snake case by default |
+/// | `crate = ::path` | where job-core is, if neither it nor job-worker is in `Cargo.toml` |
+///
+/// **Placeholders.** `{field}` in a key is the value of a field, written with `Display`, as a part of one word: a value
+/// that is empty or has a dot, `*` or `#`, or makes the key longer than 255 bytes, is the error of the publish.
+///
+/// **Headers.** `#[event(header)]` above a field sends its value, written with `Display`, as the header of its name too;
+/// `#[event(header = "…")]` names the header.
+///
+/// # Errors
+///
+/// Mistakes are told at compile time, all at once, each at its place.
+#[proc_macro_derive(Event, attributes(event))]
+pub fn derive_event(input: TokenStream) -> TokenStream {
+    event::derive(&parse_macro_input!(input as DeriveInput)).into()
 }

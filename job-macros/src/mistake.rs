@@ -26,6 +26,11 @@ impl Mistakes {
         self.0.is_none()
     }
 
+    /// Returns the value, unless there are mistakes.
+    pub(crate) fn or<T>(self, value: T) -> syn::Result<T> {
+        self.0.map_or(Ok(value), Err)
+    }
+
     /// Returns one `compile_error!` for each.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.map(Error::into_compile_error).unwrap_or_default()

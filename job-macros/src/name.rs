@@ -1,4 +1,4 @@
-//! The rules for kinds and queue names, at compile time; those of `job_core::name`, which a test compares.
+//! The rules for the names of kinds, queues, exchanges and headers, at compile time; those of `job_core::name`, which a test compares.
 
 /// Longest kind or queue name, in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -8,6 +8,12 @@ const AMQP_BYTES_MAX: usize = 255;
 
 const RESERVED_PREFIXES: [&str; 2] = ["jobs.", "events."];
 const RESERVED_SUFFIXES: [&str; 3] = [".dead", ".suspect", ".retry"];
+
+/// Beside the fanouts `events.<name>` stand the exchanges of direct and of headers events.
+const FANOUTS_RESERVED: [&str; 2] = ["direct", "headers"];
+
+const HEADER_PREFIXES_RESERVED: [&str; 2] = ["job-", "x-"];
+const HEADERS_RESERVED: [&str; 2] = ["traceparent", "tracestate"];
 
 /// Checks a kind: 1 to 128 ASCII letters, digits, `_`, `-` and `.`.
 ///
@@ -40,6 +46,52 @@ pub(crate) fn check_external_queue(text: &str) -> Result<(), String> {
     }
     match text.chars().any(char::is_control) {
         true => Err(format!("queue name {text:?} has control characters; use printable text")),
+        false => Ok(()),
+    }
+}
+
+/// Checks the name of an exchange that somebody else declared.
+///
+/// # Errors
+/// Names the exchange and the rule it breaks.
+pub(crate) fn check_exchange(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > AMQP_BYTES_MAX {
+        return Err(format!("an exchange name has 1 to {AMQP_BYTES_MAX} bytes, this one has {}", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("exchange name {text:?} has control characters; use printable text"));
+    }
+    match RESERVED_PREFIXES.iter().any(|p| text.starts_with(p) || text == p.trim_end_matches('.')) {
+        true => Err(format!("the exchange \"{text}\" is our own; leave the exchange out to use it")),
+        false => Ok(()),
+    }
+}
+
+/// Checks the name of a fanout of our own.
+///
+/// # Errors
+/// Names the fanout and the rule it breaks.
+pub(crate) fn check_fanout(text: &str) -> Result<(), String> {
+    check_characters("fanout", text)?;
+    match FANOUTS_RESERVED.contains(&text) {
+        true => Err(format!("the fanout \"{text}\" would have the name of another exchange; choose another name")),
+        false => Ok(()),
+    }
+}
+
+/// Checks the name of a header.
+///
+/// # Errors
+/// Names the header and the rule it breaks.
+pub(crate) fn check_header(text: &str) -> Result<(), String> {
+    let is_reserved = HEADERS_RESERVED.contains(&text) || HEADER_PREFIXES_RESERVED.iter().any(|p| text.starts_with(p));
+    if is_reserved {
+        return Err(format!(
+            "header name {text:?} is reserved (\"job-…\", \"x-…\", \"traceparent\", \"tracestate\"); choose another name"
+        ));
+    }
+    match text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        true => Err(format!("header name {text:?} is not 1 to 128 visible ASCII characters")),
         false => Ok(()),
     }
 }
@@ -88,6 +140,21 @@ mod tests {
             let theirs = |result: Result<(), job_core::Error>| result.map_err(|error| error.to_string());
             assert_eq!(check_kind(text), theirs(Kind::parse(text).map(drop)));
             assert_eq!(check_queue(text), theirs(QueueName::parse(text).map(drop)));
+        }
+    }
+
+    #[test]
+    fn the_rules_of_events_are_those_of_job_core() {
+        let theirs = |result: Result<(), job_core::Error>| result.map_err(|error| error.to_string());
+        for text in ["", "a\nb", "jobs", "events.direct", "jobsite", "amq.topic", "größe"] {
+            assert_eq!(check_exchange(text), theirs(job_core::ExchangeName::parse(text).map(drop)));
+        }
+        for text in ["", "a b", "x-match", "job-kind", "traceparent", "format", "Größe"] {
+            let headers = [(text.to_owned(), String::new())].into();
+            assert_eq!(check_header(text), theirs(job_core::envelope::check_headers(&headers)));
+        }
+        for text in ["direct", "headers", "prices"] {
+            assert_eq!(check_fanout(text), theirs(job_core::topology::Target::Fanout(text.into()).check()));
         }
     }
 

@@ -3,27 +3,30 @@
 use crate::suggest::nearest;
 
 /// Every option of `#[job(…)]`.
-pub(crate) const OPTIONS: [&str; 13] = [
+pub(crate) const OPTIONS: [&str; 16] = [
     "alias",
     "backoff",
     "blocking",
     "concurrency",
     "crate",
+    "ephemeral",
     "expires",
     "external",
+    "group",
     "handler",
     "max_attempts",
     "name",
+    "on",
     "queue",
     "state",
     "timeout",
 ];
 
 /// Options that later versions have.
-const LATER: [&str; 8] = ["cron", "ephemeral", "every", "group", "on", "priority", "tz", "unique"];
+const LATER: [&str; 5] = ["cron", "every", "priority", "tz", "unique"];
 
 /// Words that other frameworks have for it, and what to write here.
-const FOREIGN: [(&[&str], &str); 9] = [
+const FOREIGN: [(&[&str], &str); 10] = [
     (
         &["retries", "retry", "max_retries", "max_retry", "retry_limit"],
         "did you mean \"max_attempts\"? it counts the first run too: max_attempts = retries + 1",
@@ -37,6 +40,10 @@ const FOREIGN: [(&[&str], &str); 9] = [
     (
         &["delay", "delay_for", "run_at", "at", "after"],
         "a delay belongs to one enqueue: client.enqueue(job).delay(duration)",
+    ),
+    (
+        &["topic", "direct", "headers", "fanout", "exchange", "subscribe"],
+        "what a job listens to stands in `on`: on(topic = \"member.*.updated\")",
     ),
     (&["async"], "a job is async unless it says `blocking`; leave it out"),
 ];
@@ -67,8 +74,8 @@ mod tests {
             ("cron", "option \"cron\" is not supported yet in this version; leave it out"),
             (
                 "colour",
-                "unknown option \"colour\"; the options are alias, backoff, blocking, concurrency, crate, expires, \
-                 external, handler, max_attempts, name, queue, state, timeout",
+                "unknown option \"colour\"; the options are alias, backoff, blocking, concurrency, crate, \
+                 ephemeral, expires, external, group, handler, max_attempts, name, on, queue, state, timeout",
             ),
         ] {
             assert_eq!(unknown(name), expected);

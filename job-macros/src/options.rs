@@ -9,7 +9,8 @@ use syn::{LitStr, Path, Result, Type};
 use crate::attr::Entry;
 use crate::backoff::Backoff;
 use crate::mistake::Mistakes;
-use crate::{option_name, value};
+use crate::source::Source;
+use crate::{option_name, source, value};
 
 /// What `#[job(…)]` says; `None` and empty where it says nothing.
 #[derive(Default)]
@@ -28,6 +29,12 @@ pub(crate) struct Options {
     pub(crate) handler: Option<LitStr>,
     pub(crate) states: Vec<Type>,
     pub(crate) external: Option<Span>,
+    /// What it listens to.
+    pub(crate) sources: Vec<Source>,
+    /// Where it says that it listens, even if to what could not be read.
+    pub(crate) on: Option<Span>,
+    pub(crate) group: Option<LitStr>,
+    pub(crate) ephemeral: Option<Span>,
     pub(crate) root: Option<Path>,
 }
 
@@ -38,7 +45,7 @@ impl Options {
         let mut seen = HashSet::new();
         for entry in entries {
             let name = entry.name.to_string();
-            let is_list = matches!(name.as_str(), "alias" | "state");
+            let is_list = matches!(name.as_str(), "alias" | "on" | "state");
             if !seen.insert(name.clone()) && !is_list && option_name::OPTIONS.contains(&name.as_str()) {
                 mistakes.push(entry.name.span(), format!("option \"{name}\" is given twice; keep one of them"));
             } else if let Err(error) = options.set(&name, entry) {
@@ -65,6 +72,12 @@ impl Options {
             "handler" => self.handler = Some(value::text(entry, "handler = \"elsewhere\"")?),
             "state" => self.states.extend(value::types(entry, "state(Store)")?),
             "external" => self.external = Some(value::flag(entry)?),
+            "on" => {
+                self.on.get_or_insert(entry.name.span());
+                self.sources.push(source::read(entry)?);
+            }
+            "group" => self.group = Some(value::text(entry, "group = \"shop\"")?),
+            "ephemeral" => self.ephemeral = Some(value::flag(entry)?),
             "crate" => self.root = Some(value::path(entry, "crate = ::my_jobs::job_core")?),
             _ => return Err(syn::Error::new(entry.name.span(), option_name::unknown(name))),
         }
@@ -81,7 +94,7 @@ mod tests {
 
     fn mistakes_of(attribute: &Attribute) -> Vec<String> {
         let mut mistakes = Mistakes::default();
-        let entries = attr::read(std::slice::from_ref(attribute), &mut mistakes);
+        let entries = attr::read(std::slice::from_ref(attribute), "job", "", &mut mistakes);
         Options::of(&entries, &mut mistakes);
         mistakes.texts()
     }
@@ -149,7 +162,7 @@ mod tests {
         let attribute: Attribute =
             parse_quote!(#[job(alias("a"), quue = "x", alias("b"), state(A, B<C, D>), expires = "1")]);
         let mut mistakes = Mistakes::default();
-        let entries = attr::read(&[attribute], &mut mistakes);
+        let entries = attr::read(&[attribute], "job", "", &mut mistakes);
         let options = Options::of(&entries, &mut mistakes);
         assert_eq!(options.aliases.iter().map(LitStr::value).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(options.states[1].to_token_stream().to_string(), "B < C , D >");

@@ -7,7 +7,7 @@ use syn::{Path, parse_quote};
 use crate::mistake::Mistakes;
 
 /// Returns the path of the crate whose `__private` the expansion uses.
-pub(crate) fn find(given: Option<&Path>, mistakes: &mut Mistakes) -> Path {
+pub(crate) fn find(given: Option<&Path>, attribute: &str, mistakes: &mut Mistakes) -> Path {
     if let Some(path) = given {
         return path.clone();
     }
@@ -18,7 +18,10 @@ pub(crate) fn find(given: Option<&Path>, mistakes: &mut Mistakes) -> Path {
     found.unwrap_or_else(|| {
         mistakes.push(
             Span::call_site(),
-            "found neither job-core nor job-worker in Cargo.toml; add one, or say where it is: #[job(crate = ::path)]",
+            format!(
+                "found neither job-core nor job-worker in Cargo.toml; add one, or say where it is: \
+                 #[{attribute}(crate = ::path)]"
+            ),
         );
         parse_quote!(::job_core)
     })

@@ -96,6 +96,7 @@ fn options_come_out_as_they_were_written() {
         concurrency: Some(3),
         is_blocking: false,
         is_external: false,
+        subscription: None,
     });
     check_options::<HTTPGet>(JobOptions {
         backoff: Backoff::Fixed(Duration::from_millis(250)),

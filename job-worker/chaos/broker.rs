@@ -1,59 +1,134 @@
-//! What the harness must know of a broker: how its URL is made, what damage is, and how a process is robbed.
+//! What the harness must know of a broker: how one is brought up and harmed, what damage is, and what it counts.
 //!
-//! The only file that knows one. Everything else speaks to the seam.
+//! The only room that knows one. Everything else speaks to the seam.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use job_core::BoxError;
-use rusqlite::{Connection, OpenFlags};
 
-/// How long the check of a database waits for those who write it.
-const CHECK_PATIENCE: Duration = Duration::from_secs(20);
+use crate::record::Fault;
+
+mod rabbitmq;
+mod sqlite;
+
+/// How long a broker is short of memory or of disk.
+const ALARM: Duration = Duration::from_secs(20);
+
+/// RabbitMQ refreshes what it counts every five seconds.
+const COUNT_AGE_MAX: Duration = Duration::from_secs(6);
 
 /// A broker that can be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BrokerKind {
     /// The embedded broker
     Sqlite,
+    /// A RabbitMQ node of the run's own
+    Rabbitmq,
+}
+
+/// What is done to a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blow {
+    /// It is killed, and started again.
+    Kill,
+    /// It closes all connections.
+    Cut,
+    /// It thinks that it is short of memory.
+    Memory,
+    /// It thinks that it is short of disk.
+    Disk,
+}
+
+impl Blow {
+    /// Returns what the histories call it.
+    pub(crate) fn fault(self) -> Fault {
+        match self {
+            Self::Kill => Fault::Broker,
+            Self::Cut => Fault::Cut,
+            Self::Memory | Self::Disk => Fault::Alarm,
+        }
+    }
+
+    /// Returns how long it lasts until the broker is healed.
+    pub(crate) fn duration(self) -> Duration {
+        match self {
+            Self::Kill | Self::Cut => Duration::ZERO,
+            Self::Memory | Self::Disk => ALARM,
+        }
+    }
 }
 
 impl BrokerKind {
-    /// Returns the URL of a fresh broker in a folder.
-    pub(crate) fn url(self, folder: &Path) -> String {
-        let Self::Sqlite = self;
-        format!("sqlite:{}", database(folder).display())
+    /// Brings up a fresh broker in a folder, and returns its URL.
+    pub(crate) fn start(self, folder: &Path) -> io::Result<String> {
+        match self {
+            Self::Sqlite => Ok(sqlite::url(folder)),
+            Self::Rabbitmq => rabbitmq::start(folder),
+        }
+    }
+
+    /// Stops what [`start`](Self::start) has brought up.
+    pub(crate) fn stop(self, folder: &Path) -> io::Result<()> {
+        match self {
+            Self::Sqlite => Ok(()),
+            Self::Rabbitmq => rabbitmq::stop(folder),
+        }
+    }
+
+    /// True when it settles a job and stores what follows in one step.
+    pub(crate) fn is_atomic(self) -> bool {
+        self == Self::Sqlite
     }
 
     /// Returns what the broker's own check finds wrong, if anything.
     pub(crate) fn damage(self, folder: &Path) -> Result<Option<String>, BoxError> {
-        let Self::Sqlite = self;
-        // By the same library as the director's client uses: it knows of both connections, so closing this one does not
-        // drop the other one's locks.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(database(folder), flags)?;
-        conn.busy_timeout(CHECK_PATIENCE)?;
-        let verdict: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        Ok((verdict != "ok").then_some(verdict))
+        match self {
+            Self::Sqlite => sqlite::damage(folder),
+            Self::Rabbitmq => Ok(rabbitmq::damage(folder)),
+        }
     }
 
     /// Takes from a living process what tells the others that it lives, so that they take its jobs. False when it had
-    /// nothing of the kind yet.
+    /// nothing of the kind yet, or never has.
     pub(crate) fn rob(self, process: u32) -> io::Result<bool> {
-        let Self::Sqlite = self;
-        // One that was robbed a moment ago has only what is called "… (deleted)".
-        let is_lock = |path: &PathBuf| path.to_string_lossy().contains(".locks/owner-") && path.exists();
-        let open =
-            fs::read_dir(format!("/proc/{process}/fd"))?.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        let locks: Vec<PathBuf> = open.filter(is_lock).collect();
-        locks.iter().try_for_each(fs::remove_file)?;
-        Ok(!locks.is_empty())
+        match self {
+            Self::Sqlite => sqlite::rob(process),
+            Self::Rabbitmq => Ok(false),
+        }
     }
-}
 
-fn database(folder: &Path) -> PathBuf {
-    folder.join("jobs.db")
+    /// Harms the broker itself.
+    pub(crate) fn strike(self, folder: &Path, blow: Blow) -> io::Result<()> {
+        match self {
+            Self::Sqlite => Err(io::Error::other("the embedded broker has no process of its own to harm")),
+            Self::Rabbitmq => rabbitmq::strike(folder, blow),
+        }
+    }
+
+    /// Makes it well again.
+    pub(crate) fn heal(self, folder: &Path, blow: Blow) -> io::Result<()> {
+        match self {
+            Self::Sqlite => Ok(()),
+            Self::Rabbitmq => rabbitmq::heal(folder, blow),
+        }
+    }
+
+    /// Returns what each queue holds by the broker's own count, where it has a count of its own beside the seam.
+    pub(crate) fn queues(self, folder: &Path) -> io::Result<Option<Vec<(String, u64)>>> {
+        match self {
+            Self::Sqlite => Ok(None),
+            Self::Rabbitmq => rabbitmq::queues(folder).map(Some),
+        }
+    }
+
+    /// Returns how old its count may be.
+    pub(crate) fn count_age(self) -> Duration {
+        match self {
+            Self::Sqlite => Duration::ZERO,
+            Self::Rabbitmq => COUNT_AGE_MAX,
+        }
+    }
 }

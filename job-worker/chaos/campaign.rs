@@ -6,20 +6,28 @@ use std::time::Duration;
 use job_core::BoxError;
 use job_core::sabotage::Mutant;
 
+use crate::broker::BrokerKind;
 use crate::check::Rule;
 use crate::director;
 use crate::plan::{Flags, Plan};
 use crate::report::{line, print};
 
-/// What each mutant must be caught by.
-const SYMPTOMS: [(Mutant, &[Rule]); 7] = [
+/// A mutant, and what it must be caught by.
+type Symptom = (Mutant, &'static [Rule]);
+
+/// Those of the worker, whatever the broker.
+const WORKER: [Symptom; 4] = [
     (Mutant::AcknowledgeFirst, &[Rule::Lost]),
-    (Mutant::NoFence, &[Rule::Fence, Rule::Unrecorded]),
-    (Mutant::ForgetThen, &[Rule::Lost]),
     (Mutant::RetrySameAttempt, &[Rule::Attempts]),
-    (Mutant::DeferredBegin, &[Rule::Rejected, Rule::Died]),
     (Mutant::StartAfterTerm, &[Rule::Drain]),
     (Mutant::ReencodeOnRetry, &[Rule::Payload]),
+];
+
+/// Those of the embedded broker.
+const SQLITE: [Symptom; 3] = [
+    (Mutant::NoFence, &[Rule::Fence, Rule::Unrecorded]),
+    (Mutant::ForgetThen, &[Rule::Lost]),
+    (Mutant::DeferredBegin, &[Rule::Rejected, Rule::Died]),
 ];
 
 /// The mutant that no kill shows: the system keeps what was written, whoever dies. The crash images of a recording file
@@ -34,8 +42,10 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Runs each mutant, and one run without.
 pub(crate) async fn run(flags: &Flags) -> Result<ExitCode, BoxError> {
+    let all = symptoms(flags.broker);
     let mut red = 0;
-    for (mutant, symptoms) in SYMPTOMS {
+    for (mutant, symptoms) in &all {
+        let mutant = *mutant;
         let plan = plan(flags, Some(mutant))?;
         let report = director::run(&plan).await?;
         let is_red = symptoms.iter().any(|rule| report.count(*rule) > 0);
@@ -44,17 +54,27 @@ pub(crate) async fn run(flags: &Flags) -> Result<ExitCode, BoxError> {
         let verdict = if is_red { "red, as it must be" } else { "NOT SEEN" };
         println!("mutant {}: {verdict} ({symptoms:?}): {}", mutant.name(), line(&report));
     }
-    println!("mutant {}: not tried, it takes a loss of power", NEEDS_POWER_LOSS.name());
+    if flags.broker == BrokerKind::Sqlite {
+        println!("mutant {}: not tried, it takes a loss of power", NEEDS_POWER_LOSS.name());
+    }
     let plan = plan(flags, None)?;
     let outcome = print(&director::run(&plan).await?);
     director::tidy(&plan, outcome)?;
     let is_clean = outcome == ExitCode::SUCCESS;
-    println!("mutants={} red={red} clean={}", SYMPTOMS.len(), if is_clean { "green" } else { "red" });
-    Ok(if is_clean && red == SYMPTOMS.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("mutants={} red={red} clean={}", all.len(), if is_clean { "green" } else { "red" });
+    Ok(if is_clean && red == all.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn symptoms(broker: BrokerKind) -> Vec<Symptom> {
+    let own: &[Symptom] = match broker {
+        BrokerKind::Sqlite => &SQLITE,
+        BrokerKind::Rabbitmq => &[],
+    };
+    WORKER.iter().chain(own).copied().collect()
 }
 
 fn plan(flags: &Flags, mutant: Option<Mutant>) -> Result<Plan, BoxError> {
-    let short = Flags { jobs: JOBS, kills: KILLS, drains: DRAINS, steals: Some(STEALS), ..flags.clone() };
+    let short = Flags { jobs: Some(JOBS), kills: Some(KILLS), drains: DRAINS, steals: Some(STEALS), ..flags.clone() };
     let plan = short.plan()?;
     let name = mutant.map_or("clean", Mutant::name);
     Ok(Plan {
@@ -71,7 +91,8 @@ mod tests {
 
     #[test]
     fn every_mutant_is_tried_or_said_to_be_not() {
-        let tried = |mutant: &Mutant| *mutant == NEEDS_POWER_LOSS || SYMPTOMS.iter().any(|(m, _)| m == mutant);
+        let symptoms = [BrokerKind::Sqlite, BrokerKind::Rabbitmq].map(symptoms).concat();
+        let tried = |mutant: &Mutant| *mutant == NEEDS_POWER_LOSS || symptoms.iter().any(|(m, _)| m == mutant);
         assert!(Mutant::ALL.iter().all(tried));
     }
 }

@@ -2,12 +2,17 @@
 //!
 //! Pure: it reads no clock, no file and no broker. What it cannot prove it reports; it never repairs a history.
 
+mod harm;
 mod rule;
 mod story;
 
 use crate::record::{Event, Fault, History};
 
-use story::{Harm, Stories};
+use harm::Harm;
+use story::{Span, Stories};
+
+/// How long after the broker's return a process may take until it works again.
+const RETURN_US: i64 = 15_000_000;
 
 /// Share of the kills and drains that must strike a process with unsettled work.
 const STRIKES_MIN: f64 = 0.8;
@@ -58,6 +63,8 @@ pub(crate) enum Rule {
     Payload,
     /// A broker without a fault of its own refuses nothing.
     Rejected,
+    /// Who works is back at work soon after the broker is.
+    Idle,
     /// A process does not end by itself.
     Died,
     /// The broker's own check finds no damage.
@@ -68,7 +75,7 @@ pub(crate) enum Rule {
 
 impl Rule {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Lost,
         Self::Phantom,
         Self::Attempts,
@@ -79,6 +86,7 @@ impl Rule {
         Self::Drain,
         Self::Payload,
         Self::Rejected,
+        Self::Idle,
         Self::Died,
         Self::Damaged,
         Self::Left,
@@ -112,18 +120,19 @@ pub(crate) fn check(histories: &[History]) -> Report {
         ..Report::default()
     };
     for (id, job) in &stories.jobs {
-        rule::check(id, job, &stories.harms, &mut report);
+        rule::check(id, job, &stories, &mut report);
     }
     for history in histories {
-        check_process(history, &stories.harms, &mut report);
+        check_process(history, &stories, &mut report);
+        check_return(history, &stories, &mut report);
     }
     check_strikes(&stories, &mut report);
     report
 }
 
-fn check_process(history: &History, harms: &[Harm<'_>], report: &mut Report) {
+fn check_process(history: &History, stories: &Stories<'_>, report: &mut Report) {
     let name = &history.process;
-    let is_robbed = harms.iter().any(|harm| harm.kind == Fault::Steal && harm.victim == *name);
+    let is_robbed = stories.harms.iter().any(|harm| harm.kind == Fault::Steal && harm.victim == *name);
     let mut draining = None;
     for record in &history.records {
         match &record.event {
@@ -131,15 +140,54 @@ fn check_process(history: &History, harms: &[Harm<'_>], report: &mut Report) {
             Event::Started { turn, .. } if draining.is_some_and(|at| record.at > at + rule::DRAIN_TOLERANCE_US) => {
                 report.add(Rule::Drain, format!("{name} started {turn:?} after it was told to stop"));
             }
-            Event::Unrecorded { turn } if !is_robbed => {
+            Event::Unrecorded { turn } | Event::Unredriven { turn }
+                if !is_robbed && !is_excused(turn_span(stories, &turn.id, name, record.at), &stories.harms) =>
+            {
                 report.add(Rule::Unrecorded, format!("{name} could not record {turn:?}"));
             }
-            Event::Rejected { id, error } => report.add(Rule::Rejected, format!("{id} was refused: {error}")),
+            Event::Rejected { id, error } if !is_excused(publish_span(stories, id), &stories.harms) => {
+                report.add(Rule::Rejected, format!("{id} was refused: {error}"));
+            }
             Event::Died { victim, status } => report.add(Rule::Died, format!("{victim} ended: {status}")),
             Event::Damaged { detail } => report.add(Rule::Damaged, detail.clone()),
             Event::Left { queue, count } => report.add(Rule::Left, format!("{count} jobs are left in {queue}")),
             Event::Void { reason } => report.void.push(reason.clone()),
             _ => {}
+        }
+    }
+}
+
+/// True when a fault of the broker explains that something failed.
+fn is_excused(span: Option<Span<'_>>, harms: &[Harm<'_>]) -> bool {
+    span.is_some_and(|span| harms.iter().any(|harm| harm.kind.is_of_broker() && harm.touches(&span)))
+}
+
+/// Returns the run or the redrive of a job that ended in a process at an instant.
+fn turn_span<'a>(stories: &Stories<'a>, id: &str, process: &str, at: i64) -> Option<Span<'a>> {
+    let job = stories.jobs.get(id)?;
+    let spans = job.runs.iter().map(|run| run.span).chain(job.redrives.iter().map(|(_, span)| *span));
+    spans.into_iter().find(|span| span.process == process && span.to == Some(at))
+}
+
+fn publish_span<'a>(stories: &Stories<'a>, id: &str) -> Option<Span<'a>> {
+    stories.jobs.get(id)?.publish
+}
+
+/// A process that worked before the broker fell, and that nobody stopped since, works again soon after its return.
+fn check_return(history: &History, stories: &Stories<'_>, report: &mut Report) {
+    let (name, harms) = (&history.process, &stories.harms);
+    // Later, there was still something to do.
+    let end = stories.jobs.values().flat_map(|job| &job.runs).map(|run| run.span.from).max().unwrap_or_default();
+    let starts = || history.records.iter().filter(|record| matches!(record.event, Event::Started { .. }));
+    let stopped = harms.iter().filter(|harm| harm.victim == *name).map(|harm| harm.from).min().unwrap_or(i64::MAX);
+    let over =
+        history.records.iter().find(|record| record.event == Event::Draining).map_or(i64::MAX, |record| record.at);
+    for harm in harms.iter().filter(|harm| harm.kind.is_of_broker()) {
+        let until = harm.to.saturating_add(RETURN_US);
+        let is_present = starts().any(|record| record.at < harm.from) && until < stopped.min(over).min(end);
+        if is_present && !starts().any(|record| (harm.to..=until).contains(&record.at)) {
+            report
+                .add(Rule::Idle, format!("{name} did not work in the 15 s after the broker came back at {}", harm.to));
         }
     }
 }
@@ -154,4 +202,8 @@ fn check_strikes(stories: &Stories<'_>, report: &mut Report) {
 }
 
 #[cfg(test)]
+mod tale;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_copies;

@@ -9,7 +9,7 @@ use crate::point::{Point, Reach};
 use crate::process::{Process, Role, Start};
 
 /// Who works, by role.
-const CREW: [(Role, u64); 3] = [(Role::Worker, 3), (Role::Relay, 1), (Role::Producer, 2)];
+const CREW: [(Role, u64); 4] = [(Role::Worker, 3), (Role::Relay, 1), (Role::Operator, 1), (Role::Producer, 2)];
 
 const PRODUCERS: u64 = 2;
 
@@ -41,16 +41,11 @@ pub(crate) struct Seat {
 }
 
 impl<'a> Crew<'a> {
-    pub(crate) fn new(plan: &'a Plan) -> Self {
+    pub(crate) fn new(plan: &'a Plan) -> io::Result<Self> {
         let seat = |(role, count): (Role, u64)| (0..count).map(move |index| Seat { role, index, process: None });
-        let url = plan.broker.url(&plan.folder);
-        Self {
-            plan,
-            url,
-            seats: CREW.into_iter().flat_map(seat).collect(),
-            count: HashMap::new(),
-            made: HashMap::new(),
-        }
+        let url = plan.broker.start(&plan.folder)?;
+        let seats = CREW.into_iter().flat_map(seat).collect();
+        Ok(Self { plan, url, seats, count: HashMap::new(), made: HashMap::new() })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -86,6 +81,7 @@ impl<'a> Crew<'a> {
         let args = match role {
             Role::Worker => self.worker(CONCURRENCY),
             Role::Relay => vec!["relay".into()],
+            Role::Operator => vec!["operate".into()],
             Role::Producer => self.producer(index, PRODUCERS, self.made.get(&index).copied().unwrap_or(0)),
         };
         self.seats[seat].process = Some(self.start(role, args, Vec::new())?);
@@ -99,6 +95,7 @@ impl<'a> Crew<'a> {
             Role::Worker if point.name.starts_with("release") => self.worker("1"),
             Role::Worker => self.worker(CONCURRENCY),
             Role::Relay => vec!["relay".into()],
+            Role::Operator => vec!["operate".into()],
             Role::Producer => {
                 let number = self.count.get(&Role::Producer).copied().unwrap_or(0);
                 self.producer(STRIDE * (number + 1), 1, 0)
@@ -130,7 +127,7 @@ impl<'a> Crew<'a> {
     #[allow(clippy::cast_precision_loss, reason = "jobs are few")]
     fn producer(&self, index: u64, step: u64, made: u64) -> Vec<String> {
         let share = self.share();
-        let rate = share as f64 / self.plan.duration().as_secs_f64();
+        let rate = share as f64 / self.plan.duration.as_secs_f64();
         let flags = [
             ("seed", self.plan.seed.to_string()),
             ("first", (index + made * step).to_string()),

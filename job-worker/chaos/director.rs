@@ -8,6 +8,7 @@ use std::time::Duration;
 use job_core::clock::Clock;
 use job_core::{BoxError, Client};
 
+use crate::broker::Blow;
 use crate::check::{Report, check};
 use crate::collect;
 use crate::crew::Crew;
@@ -50,11 +51,14 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, BoxError> {
     fs::create_dir_all(&plan.folder)?;
     let plan = &Plan { folder: plan.folder.canonicalize()?, ..plan.clone() };
     let mut director = Director::new(plan)?;
+    director.book.note(Event::Terms { is_atomic: plan.broker.is_atomic() });
     if let Err(error) = director.direct().await {
         // What was written until then may show why.
         director.book.note(Event::Void { reason: error.to_string() });
     }
+    // The others go first: who is left alone by its broker would say so.
     drop(director);
+    plan.broker.stop(&plan.folder)?;
     Ok(check(&read_folder(&plan.folder)?))
 }
 
@@ -71,7 +75,7 @@ impl<'a> Director<'a> {
     fn new(plan: &'a Plan) -> io::Result<Self> {
         Ok(Self {
             plan,
-            crew: Crew::new(plan),
+            crew: Crew::new(plan)?,
             tail: Tail::new(plan.folder.clone()),
             book: Book::open(&variable(&plan.folder, DIRECTOR).1)?,
             clock: Clock::system(),
@@ -83,7 +87,7 @@ impl<'a> Director<'a> {
     async fn direct(&mut self) -> Result<(), BoxError> {
         self.fill()?;
         let begun = self.clock.monotonic();
-        let pace = self.plan.duration().div_f64(f64::from(u32::try_from(self.plan.steps.len())?) + 1.0);
+        let pace = self.plan.duration.div_f64(f64::from(u32::try_from(self.plan.steps.len())?) + 1.0);
         for (number, step) in (1..).zip(&self.plan.steps) {
             while self.clock.monotonic() - begun < pace * number {
                 self.clock.sleep(POLL).await;
@@ -105,6 +109,7 @@ impl<'a> Director<'a> {
             }
             Step::Steal => self.steal().await,
             Step::Drain => self.drain().await,
+            Step::Strike(blow) => self.strike(blow).await,
             Step::Die(point) => self.die(point).await,
         }
     }
@@ -173,6 +178,24 @@ impl<'a> Director<'a> {
             self.book.note(Event::Fault { kind: Fault::Steal, victim: process.name.clone() });
             self.plan.broker.rob(process.id())?;
         }
+        Ok(())
+    }
+
+    /// Harms the broker for a while. All its clients are victims.
+    async fn strike(&mut self, blow: Blow) -> Result<(), BoxError> {
+        let kind = blow.fault();
+        // Before the deed: what follows from it must not come first.
+        self.book.note(Event::Fault { kind, victim: "broker".into() });
+        self.plan.broker.strike(&self.plan.folder, blow)?;
+        if !blow.duration().is_zero() {
+            self.clock.sleep(blow.duration() / 2).await;
+            // One dies while what it wants to store is held up.
+            let seat = self.victim(Role::Worker).await?;
+            self.kill(seat, Fault::Kill)?;
+            self.clock.sleep(blow.duration() / 2).await;
+        }
+        self.plan.broker.heal(&self.plan.folder, blow)?;
+        self.book.note(Event::Healed);
         Ok(())
     }
 
@@ -272,24 +295,39 @@ impl<'a> Director<'a> {
     async fn finish(&mut self) -> Result<(), BoxError> {
         fs::write(self.crew.enough(), "")?;
         let client = Client::connect(self.crew.url()).await?;
-        let begun = self.clock.monotonic();
-        let left = loop {
-            self.inspect()?;
-            let has_producers = self.crew.seats.iter().any(|s| s.role == Role::Producer && s.process.is_some());
-            let left = if has_producers { vec![("orders".to_owned(), 1)] } else { collect::waiting(&client).await? };
-            if left.is_empty() || self.clock.monotonic() - begun > self.plan.patience {
-                break left;
-            }
-            self.clock.sleep(POLL * 100).await;
-        };
+        let left = self.await_ends(&client).await?;
         left.into_iter().for_each(|(queue, count)| self.book.note(Event::Left { queue, count }));
         self.stop_workers().await?;
-        collect::note_dead(&client, &self.book).await?;
+        collect::note_dead(&client, self.plan, &self.book).await?;
         client.close().await?;
         if let Some(detail) = self.plan.broker.damage(self.crew.folder())? {
             self.book.note(Event::Damaged { detail });
         }
         Ok(())
+    }
+
+    /// Waits until nothing waits and nothing runs, and returns what does when the patience is over.
+    async fn await_ends(&mut self, client: &Client) -> Result<Vec<(String, u64)>, BoxError> {
+        let begun = self.clock.monotonic();
+        let mut empty_since = None;
+        loop {
+            self.inspect()?;
+            let has_producers = self.crew.seats.iter().any(|s| s.role == Role::Producer && s.process.is_some());
+            let orders = || vec![("orders".to_owned(), 1)];
+            let left = if has_producers { orders() } else { collect::waiting(client, self.plan).await? };
+            let now = self.clock.monotonic();
+            let since = *empty_since.get_or_insert(now);
+            if !left.is_empty() {
+                empty_since = None;
+            } else if now - since >= self.plan.broker.count_age() {
+                // What was counted while something still moved is not believed.
+                return Ok(left);
+            }
+            if now - begun > self.plan.patience {
+                return Ok(left);
+            }
+            self.clock.sleep(POLL * 100).await;
+        }
     }
 
     /// Tells all workers to stop at once.

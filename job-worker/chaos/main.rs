@@ -1,7 +1,7 @@
 //! Kills the framework's processes under load, and proves from what they wrote down that nothing was lost or invented.
 //!
-//! One program, several roles, each a process of its own: producers, a relay, workers, and the director, who starts and
-//! kills the others. Every process appends to a history of its own; the checker reads them when all is over.
+//! One program, several roles, each a process of its own: producers, a relay, workers, an operator, and the director, who
+//! starts and kills the others. Every process appends to a history of its own; the checker reads them when all is over.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ mod check;
 mod collect;
 mod crew;
 mod director;
+mod operate;
 mod plan;
 mod point;
 mod process;
@@ -47,6 +48,8 @@ enum Command {
     Produce(produce::Flags),
     /// Move jobs on by `then` (the director starts this)
     Relay,
+    /// Redrive dead jobs (the director starts this)
+    Operate,
 }
 
 fn main() -> ExitCode {
@@ -68,6 +71,7 @@ async fn execute(command: Command) -> Result<ExitCode, job_core::BoxError> {
         Command::Direct(flags) => direct(&flags.plan()?).await,
         Command::Check { folder } => Ok(report::print(&check::check(&record::read_folder(&folder)?))),
         Command::Produce(flags) => produce::run(&flags).await.map(|()| ExitCode::SUCCESS),
+        Command::Operate => operate::run().await.map(|()| ExitCode::SUCCESS),
         Command::Relay => relay::run().await.map(|()| ExitCode::SUCCESS),
     }
 }

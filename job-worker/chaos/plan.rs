@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use job_core::BoxError;
 
-use crate::broker::BrokerKind;
-use crate::point::{POINTS, Point, Reach};
+use crate::broker::{Blow, BrokerKind};
+use crate::point::{Point, Reach, points};
 use crate::process::Role;
 
 /// Kills for each theft.
@@ -18,6 +18,18 @@ const RATE_MAX: f64 = 400.0;
 /// The time that a fault takes at least, the restart of its victim counted.
 const STEP: Duration = Duration::from_millis(600);
 
+/// What falls in a minute, in a run that is told how long it is to last: kills of processes and of the broker, and cuts of
+/// all connections. Beside them, the broker is short of memory once, and of disk.
+const KILLS_PER_MINUTE: f64 = 8.0;
+const BROKER_KILLS_PER_MINUTE: f64 = 1.2;
+const CUTS_PER_MINUTE: f64 = 0.6;
+
+/// Jobs of a run that is not told how many, or how long it is to last.
+const JOBS: u64 = 2000;
+
+/// Jobs a second, in such a run.
+const RATE: f64 = 100.0;
+
 /// From this many kills on, a run visits all fail points too.
 const KILLS_WITH_POINTS: usize = 10;
 
@@ -27,12 +39,15 @@ pub(crate) struct Flags {
     /// The broker to try
     #[arg(value_enum)]
     pub(crate) broker: BrokerKind,
-    /// How many processes to kill
-    #[arg(long, default_value_t = 0)]
-    pub(crate) kills: usize,
-    /// How many jobs to publish at least
-    #[arg(long, default_value_t = 2000)]
-    pub(crate) jobs: u64,
+    /// How long to publish, with kills, kills of the broker, cuts and alarms (RabbitMQ)
+    #[arg(long)]
+    pub(crate) minutes: Option<f64>,
+    /// How many processes to kill [default: 8 a minute, or none]
+    #[arg(long)]
+    pub(crate) kills: Option<usize>,
+    /// How many jobs to publish at least [default: 100 a second, or 2000]
+    #[arg(long)]
+    pub(crate) jobs: Option<u64>,
     /// How often to tell a worker to stop
     #[arg(long, default_value_t = 0)]
     pub(crate) drains: usize,
@@ -55,6 +70,8 @@ pub(crate) struct Flags {
 pub(crate) struct Plan {
     pub(crate) broker: BrokerKind,
     pub(crate) jobs: u64,
+    /// How long the producers take for their jobs: long enough for all faults to fall among them.
+    pub(crate) duration: Duration,
     pub(crate) seed: u64,
     pub(crate) folder: PathBuf,
     pub(crate) steps: Vec<Step>,
@@ -66,9 +83,10 @@ pub(crate) struct Plan {
     pub(crate) mutant: Option<&'static str>,
 }
 
-/// What is done to a process.
+/// What is done to a process, or to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
+    Strike(Blow),
     Kill(Role),
     Steal,
     Drain,
@@ -78,45 +96,69 @@ pub(crate) enum Step {
 impl Flags {
     /// Makes the plan of a run.
     pub(crate) fn plan(&self) -> Result<Plan, BoxError> {
-        if self.kills + self.drains == 0 {
-            return Err("a run without faults proves nothing; say --kills N or --drains N".into());
+        if self.minutes.is_some() && self.broker == BrokerKind::Sqlite {
+            return Err("the embedded broker has no process to kill; say --kills N or --drains N".into());
+        }
+        let kills = self.kills.unwrap_or_else(|| self.number(KILLS_PER_MINUTE));
+        if kills + self.drains == 0 {
+            return Err("a run without faults proves nothing; say --kills N, --drains N or --minutes N".into());
         }
         let mut random = fastrand::Rng::with_seed(self.seed);
-        let mut steps: Vec<Step> = (0..self.kills).map(|_| Step::Kill(victim(&mut random))).collect();
-        let steals = self.steals.unwrap_or(self.kills.div_ceil(KILLS_PER_STEAL));
-        steps.extend((0..steals).map(|_| Step::Steal));
+        let mut steps: Vec<Step> = (0..kills).map(|_| Step::Kill(victim(&mut random))).collect();
+        let steals = self.steals.unwrap_or(kills.div_ceil(KILLS_PER_STEAL));
+        steps.extend((0..steals).filter(|_| self.broker == BrokerKind::Sqlite).map(|_| Step::Steal));
         steps.extend((0..self.drains).map(|_| Step::Drain));
-        let has_points = self.kills >= KILLS_WITH_POINTS;
-        let points = POINTS.into_iter().filter(|_| has_points);
+        let points = points(self.broker).into_iter().filter(|_| kills >= KILLS_WITH_POINTS);
         let (burials, points): (Vec<Point>, Vec<Point>) = points.partition(|point| point.reach == Reach::Burying);
         steps.extend(points.into_iter().map(Step::Die));
+        steps.extend(self.blows().into_iter().map(Step::Strike));
         random.shuffle(&mut steps);
+        let jobs = self.jobs.unwrap_or_else(|| self.minutes.map_or(JOBS, |minutes| whole(minutes * 60.0 * RATE)));
         Ok(Plan {
             broker: self.broker,
-            jobs: self.jobs,
+            jobs,
+            duration: self.duration(steps.len(), jobs),
             seed: self.seed,
             folder: self.folder.join(format!("run-{}-{}", self.seed, std::process::id())),
             steps,
             burials,
-            patience: Duration::from_secs(60 + self.jobs / 50),
+            patience: Duration::from_secs(60 + jobs / 50),
             mutant: None,
         })
     }
+
+    /// Returns what is done to the broker itself.
+    fn blows(&self) -> Vec<Blow> {
+        if self.minutes.is_none() {
+            return Vec::new();
+        }
+        let kills = (0..self.number(BROKER_KILLS_PER_MINUTE)).map(|_| Blow::Kill);
+        let cuts = (0..self.number(CUTS_PER_MINUTE)).map(|_| Blow::Cut);
+        kills.chain(cuts).chain([Blow::Memory, Blow::Disk]).collect()
+    }
+
+    fn number(&self, per_minute: f64) -> usize {
+        usize::try_from(whole(self.minutes.unwrap_or_default() * per_minute)).unwrap_or(usize::MAX)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "jobs and faults are few")]
+    fn duration(&self, steps: usize, jobs: u64) -> Duration {
+        let faults = STEP.mul_f64(steps as f64);
+        let told = Duration::from_secs_f64(self.minutes.unwrap_or_default() * 60.0);
+        told.max(faults).max(Duration::from_secs_f64(jobs as f64 / RATE_MAX))
+    }
 }
 
-impl Plan {
-    /// Returns how long the producers take for their jobs: long enough for all faults to fall among them.
-    #[allow(clippy::cast_precision_loss, reason = "jobs and faults are few")]
-    pub(crate) fn duration(&self) -> Duration {
-        let faults = STEP.mul_f64(self.steps.len() as f64);
-        faults.max(Duration::from_secs_f64(self.jobs as f64 / RATE_MAX))
-    }
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes are few, and positive")]
+fn whole(number: f64) -> u64 {
+    number.ceil() as u64
 }
 
 fn victim(random: &mut fastrand::Rng) -> Role {
     match random.u8(0..10) {
         0 | 1 => Role::Producer,
         2 => Role::Relay,
+        3 => Role::Operator,
         _ => Role::Worker,
     }
 }

@@ -1,5 +1,6 @@
 //! The fail points: all places between two durable steps at which a process is made to die.
 
+use crate::broker::BrokerKind;
 use crate::process::Role;
 
 /// A fail point, and how it is reached.
@@ -21,8 +22,16 @@ pub(crate) enum Reach {
     Burying,
 }
 
-/// All of them.
-pub(crate) const POINTS: [Point; 29] = [
+/// Those of the worker, whatever the broker.
+const WORKER: [Point; 4] = [
+    point("run.begun", Role::Worker, Reach::Working(5)),
+    point("run.ended", Role::Worker, Reach::Working(5)),
+    point("settle.begun", Role::Worker, Reach::Working(5)),
+    point("settle.ended", Role::Worker, Reach::Working(5)),
+];
+
+/// Those of the embedded broker.
+const SQLITE: [Point; 25] = [
     point("owner.locked", Role::Producer, Reach::Working(1)),
     point("register.written", Role::Worker, Reach::Working(1)),
     point("register.committed", Role::Worker, Reach::Working(1)),
@@ -30,10 +39,6 @@ pub(crate) const POINTS: [Point; 29] = [
     point("publish.committed", Role::Producer, Reach::Working(4)),
     point("claim.written", Role::Worker, Reach::Working(3)),
     point("claim.committed", Role::Worker, Reach::Working(3)),
-    point("run.begun", Role::Worker, Reach::Working(5)),
-    point("run.ended", Role::Worker, Reach::Working(5)),
-    point("settle.begun", Role::Worker, Reach::Working(5)),
-    point("settle.ended", Role::Worker, Reach::Working(5)),
     point("done.written", Role::Worker, Reach::Working(5)),
     point("done.committed", Role::Worker, Reach::Working(5)),
     point("later.written", Role::Worker, Reach::Working(3)),
@@ -54,6 +59,15 @@ pub(crate) const POINTS: [Point; 29] = [
     point("retire.committed", Role::Worker, Reach::Burying),
 ];
 
+/// Returns the fail points that a run with a broker comes by.
+pub(crate) fn points(broker: BrokerKind) -> Vec<Point> {
+    let own: &[Point] = match broker {
+        BrokerKind::Sqlite => &SQLITE,
+        BrokerKind::Rabbitmq => &[],
+    };
+    WORKER.iter().chain(own).copied().collect()
+}
+
 const fn point(name: &'static str, role: Role, reach: Reach) -> Point {
     Point { name, role, reach }
 }
@@ -63,7 +77,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    use super::POINTS;
+    use super::points;
+    use crate::broker::BrokerKind;
 
     /// The names in a folder of sources: `fail_point("a.b")`, and two for each `written("a")`.
     fn names(folder: &Path, found: &mut BTreeSet<String>) {
@@ -91,9 +106,13 @@ mod tests {
         let mut found = BTreeSet::new();
         names(&root.join("job-core/src"), &mut found);
         names(&root.join("job-worker/src"), &mut found);
+        // Those of RabbitMQ are none of an embedded broker's.
+        found.retain(|name| !name.starts_with("amqp."));
         // One that is chosen by a condition.
         found.extend(["dead.written", "dead.committed", "later.written", "later.committed"].map(str::to_owned));
-        let listed: BTreeSet<String> = POINTS.iter().map(|point| point.name.to_owned()).collect();
+        let brokers = [BrokerKind::Sqlite, BrokerKind::Rabbitmq];
+        let listed: BTreeSet<String> =
+            brokers.into_iter().flat_map(points).map(|point| point.name.to_owned()).collect();
         assert_eq!(listed, found);
     }
 }

@@ -15,6 +15,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
+    Operator,
     Producer,
     Relay,
     Worker,
@@ -38,6 +39,7 @@ pub(crate) struct Start<'a> {
 impl Role {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Operator => "operator",
             Self::Producer => "producer",
             Self::Relay => "relay",
             Self::Worker => "worker",

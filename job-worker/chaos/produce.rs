@@ -68,21 +68,17 @@ pub(crate) async fn run(flags: &Flags) -> Result<(), BoxError> {
 async fn publish(client: Client, book: Arc<Book>, order: Order, clock: Clock) {
     let id = JobId::new(clock.now());
     let payload = order.script.payload();
-    let invoked = |id: &JobId, payload: &str, expected, then: Option<&JobId>| Event::Invoked {
-        id: id.to_string(),
-        hash: hash(payload.as_bytes()),
-        expected,
-        then: then.map(JobId::to_string),
-    };
+    let expected = order.script.expected();
     let sent = if order.is_relayed {
         let follower = relay::follower(&id);
         let link = json!({ "then": payload }).to_string();
-        book.note(invoked(&follower, &payload, order.script.expected(), None));
-        book.note(invoked(&id, &link, Expected { dies: false, attempts: 1, turns: 0 }, Some(&follower)));
+        book.note(invoked(&follower, &payload, expected, None, false));
+        book.note(invoked(&id, &link, Expected::plain(), Some(&follower), false));
         client.enqueue_raw("link", link).queue(relay::QUEUE).id(&id.to_string()).await
     } else {
-        book.note(invoked(&id, &payload, order.script.expected(), None));
-        let draft = client.enqueue_raw("chore", payload).id(&id.to_string());
+        book.note(invoked(&id, &payload, expected, None, order.delay.is_some()));
+        let kind = if order.script.revivals > 0 { "repair" } else { "chore" };
+        let draft = client.enqueue_raw(kind, payload).id(&id.to_string());
         match order.delay {
             Some(delay) => draft.delay(delay).await,
             None => draft.await,
@@ -94,4 +90,9 @@ async fn publish(client: Client, book: Arc<Book>, order: Order, clock: Clock) {
         Err(error) if error.is_unconfirmed() => Event::Unconfirmed { id },
         Err(error) => Event::Rejected { id, error: format!("{error:?}") },
     });
+}
+
+fn invoked(id: &JobId, payload: &str, expected: Expected, then: Option<&JobId>, is_delayed: bool) -> Event {
+    let hash = hash(payload.as_bytes());
+    Event::Invoked { id: id.to_string(), hash, expected, then: then.map(JobId::to_string), is_delayed }
 }

@@ -36,8 +36,10 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {
+    /// What the broker of this run promises: whether it settles a job and stores what follows in one step.
+    Terms { is_atomic: bool },
     /// A job is about to be published. `then` is stored when the job is done.
-    Invoked { id: String, hash: u64, expected: Expected, then: Option<String> },
+    Invoked { id: String, hash: u64, expected: Expected, then: Option<String>, is_delayed: bool },
     /// The publish was confirmed.
     Stored { id: String },
     /// The publish was refused.
@@ -54,10 +56,18 @@ pub(crate) enum Event {
     Settled { turn: Turn, outcome: Settled },
     /// The outcome of a run could not be recorded.
     Unrecorded { turn: Turn },
+    /// A dead job is about to go back to its queue; this is the turn in which it died.
+    Redriving { turn: Turn },
+    /// It has gone back.
+    Redriven { turn: Turn },
+    /// Nobody knows whether it has.
+    Unredriven { turn: Turn },
     /// The process starts nothing any more.
     Draining,
-    /// The director did harm to a process.
+    /// The director did harm to a process, or to the broker and with it to all.
     Fault { kind: Fault, victim: String },
+    /// The broker is well again.
+    Healed,
     /// A process ended by itself, or not as it was told to.
     Died { victim: String, status: String },
     /// The broker's own check found damage.
@@ -104,6 +114,19 @@ pub(crate) enum Fault {
     Steal,
     /// Tells it to stop: it must do no harm.
     Drain,
+    /// Kills the broker with SIGKILL.
+    Broker,
+    /// Has the broker close all connections.
+    Cut,
+    /// Has the broker think that it is short of memory or of disk: it takes no messages any more.
+    Alarm,
+}
+
+impl Fault {
+    /// True for what is done to the broker, and lasts until it is healed: all its clients are victims.
+    pub(crate) fn is_of_broker(self) -> bool {
+        matches!(self, Self::Broker | Self::Cut | Self::Alarm)
+    }
 }
 
 /// The history of one process.

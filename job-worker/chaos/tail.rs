@@ -29,7 +29,7 @@ impl Tail {
         Self { folder, open: HashMap::new() }
     }
 
-    /// Returns how many runs and publishes of a process have begun and not ended.
+    /// Returns how many runs, redrives and publishes of a process have begun and not ended.
     pub(crate) fn unsettled(&mut self, process: &str) -> io::Result<usize> {
         let reader = self.read(process)?;
         Ok(reader.runs.len() + reader.publishes.len())
@@ -84,10 +84,13 @@ impl Reader {
             Event::Stored { id } | Event::Rejected { id, .. } | Event::Unconfirmed { id } => {
                 self.publishes.remove(&id);
             }
-            Event::Started { turn, .. } => {
+            Event::Started { turn, .. } | Event::Redriving { turn } => {
                 self.runs.insert(turn);
             }
-            Event::Settled { turn, .. } | Event::Unrecorded { turn } => {
+            Event::Settled { turn, .. }
+            | Event::Unrecorded { turn }
+            | Event::Redriven { turn }
+            | Event::Unredriven { turn } => {
                 self.runs.remove(&turn);
             }
             _ => {}

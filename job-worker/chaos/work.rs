@@ -7,6 +7,7 @@ use std::time::Duration;
 use job_core::broker::BoxFuture;
 use job_core::clock::Clock;
 use job_core::context::Parts;
+use job_core::envelope::Envelope;
 use job_core::observation::{FinishedOutcome, Observation, Observer, Phase, Run};
 use job_core::{BoxError, Context, Job, JobError, Perform};
 use job_worker::WorkerBuilder;
@@ -14,7 +15,7 @@ use job_worker::middleware::{Middleware, NextRun, RunResult};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Book, Event, Settled, Turn, hash};
-use crate::script::Script;
+use crate::script::{Answer, Script};
 
 const SNOOZE: Duration = Duration::from_millis(30);
 
@@ -31,23 +32,37 @@ struct Chore {
     script: Script,
 }
 
+/// A job that dies, and that the operator redrives: in a queue of its own, whose dead are all to be redriven.
+#[derive(Job, Serialize, Deserialize)]
+#[job(queue = "repairs", state(Arc<Ledger>), max_attempts = 4, backoff = "fixed(50ms)")]
+struct Repair {
+    #[serde(flatten)]
+    script: Script,
+}
+
 impl Perform for Chore {
     async fn perform(self, cx: Context<Self>) -> Result<(), JobError> {
-        let Script { milliseconds, turns, failures, discards } = self.script;
-        Clock::system().sleep(Duration::from_millis(milliseconds)).await;
-        let sequence = cx.envelope().sequence;
-        if sequence < turns {
-            let is_snooze = sequence % 2 == 1;
-            return Err(if is_snooze { JobError::snooze(SNOOZE) } else { JobError::continue_with(sequence) });
+        follow(&self.script, cx.envelope(), cx.state::<Arc<Ledger>>()).await
+    }
+}
+
+impl Perform for Repair {
+    async fn perform(self, cx: Context<Self>) -> Result<(), JobError> {
+        follow(&self.script, cx.envelope(), cx.state::<Arc<Ledger>>()).await
+    }
+}
+
+async fn follow(script: &Script, envelope: &Envelope, ledger: &Ledger) -> Result<(), JobError> {
+    Clock::system().sleep(Duration::from_millis(script.milliseconds)).await;
+    match script.answer(envelope.sequence, envelope.attempt) {
+        Answer::Snooze => Err(JobError::snooze(SNOOZE)),
+        Answer::Continue => Err(JobError::continue_with(envelope.sequence)),
+        Answer::Fail => Err("it was told to fail".into()),
+        Answer::Discard => Err(JobError::discard("it was told to give up")),
+        Answer::Complete => {
+            ledger.book.note(Event::Effect { id: envelope.id.to_string() });
+            Ok(())
         }
-        if cx.attempt() <= failures {
-            return Err("it was told to fail".into());
-        }
-        if discards {
-            return Err(JobError::discard("it was told to give up"));
-        }
-        cx.state::<Arc<Ledger>>().book.note(Event::Effect { id: cx.id().to_string() });
-        Ok(())
     }
 }
 
@@ -81,7 +96,7 @@ impl Witness {
     fn settled(&self, run: Run<'_>, outcome: FinishedOutcome) {
         let Some(turn) = self.0.turns().remove(&run.id.to_string()) else { return };
         let outcome = match outcome {
-            FinishedOutcome::Completed | FinishedOutcome::Dead(_) => Settled::Gone,
+            FinishedOutcome::Completed | FinishedOutcome::Dead(_) | FinishedOutcome::Forgotten => Settled::Gone,
             FinishedOutcome::Retried | FinishedOutcome::Snoozed | FinishedOutcome::Continued => Settled::Back,
             FinishedOutcome::Released => Settled::Released,
             FinishedOutcome::Unrecorded => return self.0.book.note(Event::Unrecorded { turn }),

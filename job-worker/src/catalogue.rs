@@ -11,6 +11,9 @@ use job_core::error::{Error, Result};
 use job_core::name::QueueName;
 use job_core::options::JobOptions;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::announcement;
 
 const PREFIX: &str = "kind/";
 
@@ -31,19 +34,16 @@ pub(crate) struct KindEntry {
 }
 
 impl KindEntry {
-    /// Describes a kind by its type's options.
-    ///
-    /// # Errors
-    /// When the queue's name is invalid.
-    pub(crate) fn new(kind: &str, aliases: &[&str], options: &JobOptions) -> Result<Self> {
-        Ok(Self {
+    /// Describes a kind by its queue and its type's options.
+    pub(crate) fn new(kind: &str, aliases: &[&str], queue: QueueName, options: &JobOptions) -> Self {
+        Self {
             kind: kind.into(),
-            queue: QueueName::parse_any(options.queue)?,
+            queue,
             max_attempts: options.max_attempts,
             timeout_seconds: options.timeout.map(|t| t.as_secs_f64()),
             expires_seconds: options.expires.map(|t| t.as_secs_f64()),
             aliases: aliases.iter().map(ToString::to_string).collect(),
-        })
+        }
     }
 
     /// Returns within which time the first run must start, where the type says so.
@@ -62,21 +62,15 @@ impl KindEntry {
 /// # Errors
 /// When the ledger cannot be read or written.
 pub(crate) async fn announce(ledger: &dyn Ledger, clock: &Clock, kinds: &[KindEntry]) -> Result<()> {
-    let known: BTreeMap<String, Entry> = ledger.read().await?.into_iter().map(|e| (e.key.clone(), e)).collect();
-    for kind in kinds {
-        let key = format!("{PREFIX}{}", kind.kind);
-        let value = serde_json::to_value(kind)
-            .map_err(|e| Error::invalid(format!("the kind \"{}\" cannot be announced", kind.kind)).caused_by(e))?;
-        let before = known.get(&key);
-        if before.is_some_and(|entry| entry.value == value) {
-            continue;
-        }
-        // A removed entry is not read, and wins over lower versions: the time is above them all.
-        let now = u64::try_from(clock.now().timestamp_millis()).unwrap_or(0);
-        let version = before.map_or(now, |entry| now.max(entry.version + 1));
-        ledger.append(Entry { key, version, value }).await?;
-    }
-    Ok(())
+    let values: BTreeMap<String, Value> = kinds
+        .iter()
+        .map(|kind| {
+            let value = serde_json::to_value(kind)
+                .map_err(|e| Error::invalid(format!("the kind \"{}\" cannot be announced", kind.kind)).caused_by(e))?;
+            Ok((format!("{PREFIX}{}", kind.kind), value))
+        })
+        .collect::<Result<_>>()?;
+    announcement::announce(ledger, clock, values.keys().cloned(), |key, _| values[key].clone()).await
 }
 
 /// Returns what workers announced, in the order of the kinds. What this version cannot read is left out.
@@ -99,9 +93,9 @@ mod tests {
 
     use super::*;
 
-    fn kind(queue: &'static str) -> KindEntry {
-        let options = JobOptions { queue, expires: Some(Duration::from_secs(90)), ..JobOptions::DEFAULT };
-        KindEntry::new("work", &["old_work"], &options).unwrap()
+    fn kind(queue: &str) -> KindEntry {
+        let options = JobOptions { expires: Some(Duration::from_secs(90)), ..JobOptions::DEFAULT };
+        KindEntry::new("work", &["old_work"], QueueName::parse(queue).unwrap(), &options)
     }
 
     #[tokio::test]

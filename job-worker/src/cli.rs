@@ -10,6 +10,7 @@ use job_core::error::{BoxError, Error};
 use crate::worker::WorkerBuilder;
 
 mod args;
+mod ask;
 mod backup;
 mod cancel;
 mod completions;
@@ -23,6 +24,7 @@ mod operator;
 mod output;
 mod queues;
 mod run;
+mod topology;
 
 use args::{Args, Command};
 use exit::Failure;
@@ -64,6 +66,7 @@ where
     let result = match &args.command {
         Command::Run(flags) => run::run(url, flags, setup).await.map_err(Failure::from),
         Command::Dead(command) => dead::dead(url, command).await,
+        Command::Topology(command) => topology::topology(url, command).await,
         Command::Kinds(output) => done(kinds::list(url, *output).await),
         Command::Queues(output) => done(queues::list(url, *output).await),
         Command::Enqueue(flags) => done(enqueue::enqueue(url, flags).await),

@@ -32,10 +32,15 @@ use crate::verdict::{self, Ending, Policy, Verdict};
 
 mod attempt;
 mod guard;
+mod settling;
 pub(crate) mod stall;
 pub(crate) mod suspect;
 
+use settling::{Ended, Settling};
+use stall::Turn;
+
 pub(crate) use guard::Limits;
+pub(crate) use settling::Line;
 
 /// How long a job waits that found its kind's line full: about as long as it takes the line to move.
 const LINE_FULL_DELAY: Duration = Duration::from_secs(1);
@@ -51,6 +56,8 @@ pub(crate) struct Executor {
     pub(crate) limits: Limits,
     pub(crate) stop: StopHandle,
     pub(crate) in_flight: InFlight,
+    /// Outcomes that are being recorded.
+    pub(crate) line: Line,
     /// Runs that were dropped because the worker stopped.
     pub(crate) interrupted: AtomicUsize,
     pub(crate) stall: stall::StallWatch,
@@ -94,7 +101,13 @@ impl Executor {
         let held = self.in_flight.hold();
         let checked = guard::check(&delivery, &self.roster, &self.limits).cloned();
         let has_killed = delivery.redeliveries > 0;
-        let job = Job::new(delivery, held);
+        let mut job = Job::new(delivery, held);
+        if let Ok(route) = &checked
+            && route.is_ephemeral()
+        {
+            // The name by which people know it: that of the queue is another one in each process.
+            job.queue = route.place.name.clone();
+        }
         if self.stop.is_draining() && !sabotage::ignores_stop() {
             return self.settle_in_background(job, Outcome::Release);
         }
@@ -155,47 +168,59 @@ impl Executor {
 
     /// Polls a quick kind's run where it is, and spawns it if it waits; a slow kind's run is spawned at once.
     async fn launch(self: &Arc<Self>, admitted: Admitted) {
+        let executor = Arc::clone(self);
         let route = Arc::clone(&admitted.route);
-        let clock = self.clock.clone();
-        let mut run: BoxFuture<'static, ()> = Box::pin(Arc::clone(self).run(admitted));
-        if route.pace.is_quick() {
-            if poll_first(&clock, &route, run.as_mut()).await.is_pending() {
-                tokio::spawn(run);
-            }
+        let mut run: BoxFuture<'static, Option<Settling>> = Box::pin(Arc::clone(self).run(admitted));
+        if !route.pace.is_quick() {
+            tokio::spawn(async move {
+                match poll_first(&executor.clock, &route, run.as_mut()).await {
+                    Poll::Ready(settling) => executor.follow_any(settling),
+                    Poll::Pending => executor.follow_any(run.await),
+                }
+            });
             return;
         }
-        tokio::spawn(async move {
-            if poll_first(&clock, &route, run.as_mut()).await.is_pending() {
-                run.await;
-            }
-        });
+        match poll_first(&self.clock, &route, run.as_mut()).await {
+            Poll::Ready(settling) => self.follow_any(settling),
+            Poll::Pending => drop(tokio::spawn(async move { executor.follow_any(run.await) })),
+        }
     }
 
-    async fn run(self: Arc<Self>, admitted: Admitted) {
-        let Admitted { mut job, route, slot, permit } = admitted;
-        // Here and not on arrival: it may have waited since, for its kind's limit.
-        if let Err(error) = guard::check_expiry(&job.envelope, self.clock.now()) {
-            return self.refuse(job, DeathReason::Expired, error);
+    fn follow_any(self: &Arc<Self>, settling: Option<Settling>) {
+        if let Some(settling) = settling {
+            self.follow(settling);
         }
-        let parts = self.parts(&job.envelope, &job.queue, &route);
-        let work = match decode(&route, &parts) {
-            Ok(work) => work,
-            Err(error) => return self.refuse(job, DeathReason::Undecodable, error),
+    }
+
+    /// Runs a job, and begins to record what comes of it.
+    async fn run(self: Arc<Self>, admitted: Admitted) -> Option<Settling> {
+        let Admitted { mut job, route, slot, permit } = admitted;
+        let now = self.clock.now();
+        // Here and not on arrival: it may have waited since, for its kind's limit.
+        if let Err(error) = guard::check_expiry(&job.envelope, &route.options, now) {
+            self.refuse(job, DeathReason::Expired, error);
+            return None;
+        }
+        let (work, around) = match self.decode(&job.envelope, &job.queue, &route) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                self.refuse(job, DeathReason::Undecodable, error);
+                return None;
+            }
         };
         let run = run_of(&job, route.kind);
-        let now = self.clock.now();
         let wait = (now - job.envelope.runnable_since()).to_std().unwrap_or_default();
         self.observers.emit(&Observation::Started { run, wait });
         fail_point("run.begun");
         job.settle = sabotage::before_run(job.settle);
         let begun = self.clock.monotonic();
-        let ending = attempt::attempt(&self, &route, &parts, work).await;
+        let turn = Turn { kind: route.kind, queue: job.queue.clone(), envelope: Arc::clone(&job.envelope) };
+        let ending = attempt::attempt(&self, &route, turn, around, work).await;
         let duration = self.clock.monotonic() - begun;
         fail_point("run.ended");
         if matches!(ending, Ending::Interrupted) {
             self.interrupted.fetch_add(1, Ordering::Relaxed);
         }
-        drop(parts);
         // The handler has returned: the next job may have the slot while this one's outcome is recorded.
         drop((slot, permit));
         let policy = Policy {
@@ -203,31 +228,8 @@ impl Executor {
             backoff: route.options.backoff,
         };
         let verdict = verdict::decide(ending, &job.envelope, policy, self.clock.now(), fastrand::f64());
-        self.record(job, route.kind, verdict, duration).await;
-    }
-
-    async fn record(&self, job: Job, kind: &str, verdict: Verdict, duration: Duration) {
-        let back_at = verdict.back_at();
-        let Verdict { outcome, finished, error } = verdict;
-        let Job { envelope, queue, settle, company, held } = job;
-        let run = Run { queue: &queue, kind, id: &envelope.id, attempt: envelope.attempt };
-        let followers = match &outcome {
-            Outcome::Done { then } => then.clone(),
-            _ => Vec::new(),
-        };
-        // Finished in any case: the run is over, recorded or not.
-        let settling = settle.settle(sabotage::outcome(outcome));
-        fail_point("settle.begun");
-        let settled = settling.await;
-        fail_point("settle.ended");
-        if let Err(error) = &settled {
-            self.observers.emit(&Observation::SettleFailed { run, error });
-        } else {
-            followers.iter().for_each(|follower| self.observe_enqueued(follower));
-        }
-        let outcome = if settled.is_ok() { finished } else { FinishedOutcome::Unrecorded };
-        self.observers.emit(&Observation::Finished { run, outcome, duration, error: error.as_deref(), back_at });
-        drop((company, held));
+        let verdict = if route.is_ephemeral() { verdict.forgetting() } else { verdict };
+        Some(settle(job, route.kind, verdict, duration))
     }
 
     fn observe_enqueued(&self, message: &Outgoing) {
@@ -241,20 +243,40 @@ impl Executor {
     /// # Errors
     /// Says why this worker cannot run it, where another might.
     pub(crate) async fn run_once(&self, envelope: Envelope, queue: QueueName) -> Result<Ending, String> {
-        let route = match guard::check_envelope(&envelope, &self.roster, &self.limits) {
+        let route = match guard::check_envelope(&envelope, &queue, &self.roster, &self.limits) {
             Ok(route) => Arc::clone(route),
             Err(guard::Refusal::Dead(reason, error)) => return Ok(Ending::Unrunnable(reason, error)),
             Err(guard::Refusal::Park(reason)) => return Err(reason),
             Err(guard::Refusal::Suspect) => return Err("it is suspected of ending its process".into()),
         };
-        if let Err(error) = guard::check_expiry(&envelope, self.clock.now()) {
+        if let Err(error) = guard::check_expiry(&envelope, &route.options, self.clock.now()) {
             return Ok(Ending::Unrunnable(DeathReason::Expired, error));
         }
-        let parts = self.parts(&Arc::new(envelope), &queue, &route);
-        Ok(match decode(&route, &parts) {
-            Ok(work) => attempt::attempt(self, &route, &parts, work).await,
+        let envelope = Arc::new(envelope);
+        Ok(match self.decode(&envelope, &queue, &route) {
+            Ok((work, around)) => {
+                let turn = Turn { kind: route.kind, queue, envelope };
+                attempt::attempt(self, &route, turn, around, work).await
+            }
             Err(error) => Ending::Unrunnable(DeathReason::Undecodable, error),
         })
+    }
+
+    /// Decodes a payload into its run, and returns what code around that run is given, where there is any.
+    fn decode(
+        &self,
+        envelope: &Arc<Envelope>,
+        queue: &QueueName,
+        route: &Route,
+    ) -> Result<(Work, Option<Parts>), String> {
+        let parts = self.parts(envelope, queue, route);
+        let has_code_around = route.options.is_blocking || !self.middleware.is_empty();
+        let around = has_code_around.then(|| parts.clone());
+        match attempt::catch(|| (route.handler)(parts)) {
+            Ok(Ok(work)) => Ok((work, around)),
+            Ok(Err(error)) => Err(format!("the payload does not decode as \"{}\": {error}", route.kind)),
+            Err(panic) => Err(format!("decoding panicked: {panic}")),
+        }
     }
 
     fn parts(&self, envelope: &Arc<Envelope>, queue: &QueueName, route: &Route) -> Parts {
@@ -335,15 +357,25 @@ fn run_of<'a>(job: &'a Job, kind: &'a str) -> Run<'a> {
     Run { queue: &job.queue, kind, id: &job.envelope.id, attempt: job.envelope.attempt }
 }
 
-fn decode(route: &Route, parts: &Parts) -> Result<Work, String> {
-    match attempt::catch(|| (route.handler)(parts.clone())) {
-        Ok(Ok(work)) => Ok(work),
-        Ok(Err(error)) => Err(format!("the payload does not decode as \"{}\": {error}", route.kind)),
-        Err(panic) => Err(format!("decoding panicked: {panic}")),
+/// Begins to record a verdict.
+fn settle(job: Job, kind: &'static str, verdict: Verdict, duration: Duration) -> Settling {
+    let back_at = verdict.back_at();
+    let Verdict { outcome, finished, error } = verdict;
+    let Job { envelope, queue, settle, company, held } = job;
+    let followers = match &outcome {
+        Outcome::Done { then } => then.clone(),
+        _ => Vec::new(),
+    };
+    let settled = settle.settle(sabotage::outcome(outcome));
+    fail_point("settle.begun");
+    let holds = (company, held);
+    Settling {
+        settled,
+        ended: Ended { queue, kind, envelope, outcome: finished, followers, duration, error, back_at, holds },
     }
 }
 
-async fn poll_first(clock: &Clock, route: &Route, mut run: Pin<&mut (dyn Future<Output = ()> + Send)>) -> Poll<()> {
+async fn poll_first<T>(clock: &Clock, route: &Route, mut run: Pin<&mut (dyn Future<Output = T> + Send)>) -> Poll<T> {
     std::future::poll_fn(|cx| {
         let begun = clock.monotonic();
         let poll = run.as_mut().poll(cx);

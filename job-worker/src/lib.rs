@@ -5,31 +5,37 @@
 //! Tests of jobs use [`testing::Harness`].
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   catalogue config in_flight kind_limit logs metrics pace sabotage shutdown slots
-//   middleware signals verdict
+//   announcement config hold in_flight kind_limit logs metrics pace placement sabotage shutdown slots
+//   catalogue middleware signals subscription_log verdict
 //   roster
-//   executor
+//   apply executor
 //   admin idle intake lane monitor supervise
 //   worker
 //   testing
 //   cli
 
+mod announcement;
 mod catalogue;
 pub mod config;
+mod hold;
 mod in_flight;
 mod kind_limit;
 pub mod logs;
 pub mod metrics;
 mod pace;
+mod placement;
 mod sabotage;
 pub mod shutdown;
 mod slots;
+mod subscription_log;
 
 pub mod middleware;
 pub mod signals;
 pub mod verdict;
 
 mod roster;
+
+mod apply;
 
 mod executor;
 
@@ -46,6 +52,7 @@ pub mod testing;
 
 mod cli;
 
+pub use apply::apply_topology;
 pub use cli::main;
 pub use config::{QueueConfig, WorkerConfig};
 pub use shutdown::StopHandle;

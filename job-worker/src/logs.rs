@@ -109,6 +109,9 @@ fn finished(
         FinishedOutcome::Dead(reason) => {
             log_run!(error, run, reason = reason.as_str(), error, seconds = seconds(duration), "job is dead");
         }
+        FinishedOutcome::Forgotten => {
+            log_run!(warn, run, error, seconds = seconds(duration), "run failed; nothing of it is kept");
+        }
         _ => {
             let outcome = outcome.as_str();
             log_run!(debug, run, outcome, error, back_at, seconds = seconds(duration), "run finished");

@@ -3,20 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use job_core::broker::Capabilities;
 use job_core::context::States;
+use job_core::envelope::Envelope;
 use job_core::error::{Error, Result};
 use job_core::name::QueueName;
 use job_core::options::JobOptions;
 use job_core::registry::{Descriptor, Handler, Registry};
 
 use crate::catalogue::KindEntry;
+use crate::hold;
 use crate::kind_limit::KindLimit;
 use crate::pace::Pace;
+use crate::placement::{Place, Placement};
 
 /// A kind that this worker can run.
 pub(crate) struct Route {
     pub(crate) kind: &'static str,
     pub(crate) options: JobOptions,
+    pub(crate) place: Place,
     pub(crate) handler: Handler,
     pub(crate) limit: Option<Arc<KindLimit>>,
     pub(crate) pace: Pace,
@@ -27,10 +32,19 @@ pub(crate) struct Roster {
     routes: HashMap<&'static str, Arc<Route>>,
     /// Kinds that are linked but cannot run here, and why.
     unrunnable: BTreeMap<&'static str, String>,
+    /// The queues of subscriptions, each with its kind: what an event calls itself is information only.
+    subscriptions: HashMap<QueueName, &'static str>,
 }
 
 /// Handlers that were given to the builder, by kind.
 pub(crate) type Handlers = BTreeMap<&'static str, Handler>;
+
+impl Route {
+    /// True when nothing of its jobs is kept beyond a run.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        self.place.subscription.as_ref().is_some_and(|subscribed| subscribed.is_ephemeral)
+    }
+}
 
 impl Roster {
     /// Finds out what can run with these handlers and states. What the consumed queues need and nobody provides is
@@ -39,15 +53,20 @@ impl Roster {
         registry: &Registry,
         handlers: &Handlers,
         states: &States,
+        placement: &Placement,
         consumed: &BTreeSet<QueueName>,
     ) -> (Self, Vec<String>) {
-        let mut roster = Self { routes: HashMap::new(), unrunnable: BTreeMap::new() };
+        let mut roster = Self { routes: HashMap::new(), unrunnable: BTreeMap::new(), subscriptions: HashMap::new() };
         let mut problems = Vec::new();
         for descriptor in registry.iter() {
+            let place = placement.of(descriptor.job.kind).expect("a kind of the registry has a place");
+            if place.subscription.is_some() {
+                roster.subscriptions.insert(place.queue.clone(), descriptor.job.kind);
+            }
             match find_handler(descriptor, handlers).and_then(|h| check_states(descriptor, states).map(|()| h)) {
-                Ok(handler) => roster.insert(descriptor, handler),
+                Ok(handler) => roster.insert(descriptor, place, handler),
                 Err(problem) => {
-                    if consumed.contains(descriptor.job.options.queue) {
+                    if consumed.contains(&place.queue) {
                         problems.push(problem.clone());
                     }
                     roster.unrunnable.insert(descriptor.job.kind, problem);
@@ -57,11 +76,24 @@ impl Roster {
         (roster, problems)
     }
 
-    /// Finds the route of a kind.
+    /// Finds the route of a message: by its queue, where that is a subscription's, and else by its kind.
     ///
     /// # Errors
     /// Says why this worker cannot run it.
-    pub(crate) fn find(&self, kind: &str) -> Result<&Arc<Route>, String> {
+    pub(crate) fn find(&self, queue: &QueueName, envelope: &Envelope) -> Result<&Arc<Route>, String> {
+        // Most workers have none: they need not look at the queue.
+        if !self.subscriptions.is_empty()
+            && let Some(kind) = self.subscriptions.get(&queue.work())
+        {
+            return self.find_kind(kind);
+        }
+        match &envelope.kind {
+            Some(kind) => self.find_kind(kind.as_str()),
+            None => Err("the message names no kind".into()),
+        }
+    }
+
+    fn find_kind(&self, kind: &str) -> Result<&Arc<Route>, String> {
         self.routes.get(kind).ok_or_else(|| match self.unrunnable.get(kind) {
             Some(problem) => problem.clone(),
             None => format!("no job of the kind \"{kind}\" is linked into this worker"),
@@ -74,12 +106,11 @@ impl Roster {
     }
 
     /// Describes every kind that this worker runs from one of the queues.
-    ///
-    /// # Errors
-    /// When the name of a queue is invalid.
-    pub(crate) fn entries(&self, consumed: &BTreeSet<&str>) -> Result<Vec<KindEntry>> {
+    pub(crate) fn entries(&self, consumed: &BTreeSet<&QueueName>) -> Vec<KindEntry> {
         let mut names: BTreeMap<&str, (&Route, Vec<&str>)> = BTreeMap::new();
-        for (name, route) in self.routes.iter().filter(|(_, route)| consumed.contains(route.options.queue)) {
+        // A queue that goes with this process is nobody's to enqueue to.
+        let is_told = |route: &Route| consumed.contains(&route.place.queue) && !route.is_ephemeral();
+        for (name, route) in self.routes.iter().filter(|(_, route)| is_told(route)) {
             let (_, aliases) = names.entry(route.kind).or_insert((route, Vec::new()));
             if *name != route.kind {
                 aliases.push(name);
@@ -87,16 +118,27 @@ impl Roster {
         }
         let entry = |(kind, (route, mut aliases)): (&str, (&Route, Vec<&str>))| {
             aliases.sort_unstable();
-            KindEntry::new(kind, &aliases, &route.options)
+            KindEntry::new(kind, &aliases, route.place.queue.clone(), &route.options)
         };
         names.into_iter().map(entry).collect()
     }
 
-    fn insert(&mut self, descriptor: &'static Descriptor, handler: Handler) {
+    /// Says which kinds of these queues may run for longer than the broker lets a process hold a job.
+    pub(crate) fn held_too_long(
+        &self,
+        consumed: &BTreeSet<QueueName>,
+        capabilities: &Capabilities,
+    ) -> BTreeSet<String> {
+        let mine = self.routes.values().filter(|route| consumed.contains(&route.place.queue));
+        mine.filter_map(|route| hold::problem(route.kind, &route.options, capabilities)).collect()
+    }
+
+    fn insert(&mut self, descriptor: &'static Descriptor, place: &Place, handler: Handler) {
         let job = &descriptor.job;
         let route = Arc::new(Route {
             kind: job.kind,
             options: job.options,
+            place: place.clone(),
             handler,
             limit: job.options.concurrency.map(KindLimit::new),
             pace: Pace::default(),
@@ -120,11 +162,6 @@ pub(crate) fn check_registry(registry: &Registry) -> Result<()> {
          \x20       job_worker::main(async |worker| Ok(worker))\n\
          \x20   }\n",
     ))
-}
-
-/// Returns the queues of the linked types.
-pub(crate) fn linked_queues(registry: &Registry) -> Result<BTreeSet<QueueName>> {
-    registry.iter().map(|d| QueueName::parse_any(d.job.options.queue)).collect()
 }
 
 fn find_handler(descriptor: &Descriptor, handlers: &Handlers) -> Result<Handler, String> {

@@ -66,29 +66,11 @@ impl Slots {
     }
 
     fn release(self: &Arc<Self>, queue: usize) {
-        {
-            let mut state = self.lock();
-            state.free += 1;
-            state.queues[queue].running -= 1;
-        }
-        self.serve();
-    }
-
-    fn serve(self: &Arc<Self>) {
-        loop {
-            let next = {
-                let mut state = self.lock();
-                let next = state.pop_next();
-                if let Some((queue, _)) = &next {
-                    state.take(*queue, 1);
-                }
-                next
-            };
-            let Some((queue, waiter)) = next else {
-                return;
-            };
+        let mut next = self.lock().release(queue);
+        while let Some((queue, waiter)) = next {
             // A waiter that has gone hands its slot back: dropping it serves the next one.
             drop(waiter.send(self.slot(queue)));
+            next = self.lock().grant();
         }
     }
 
@@ -115,6 +97,20 @@ impl State {
         let served = count as f64 / share.weight;
         self.virtual_time = self.virtual_time.max(share.served);
         share.served += served;
+    }
+
+    /// Frees a slot, and takes it for the waiter to serve next.
+    fn release(&mut self, queue: usize) -> Option<(usize, oneshot::Sender<Slot>)> {
+        self.free += 1;
+        self.queues[queue].running -= 1;
+        self.grant()
+    }
+
+    /// Takes a slot for the waiter to serve next.
+    fn grant(&mut self) -> Option<(usize, oneshot::Sender<Slot>)> {
+        let (queue, waiter) = self.pop_next()?;
+        self.take(queue, 1);
+        Some((queue, waiter))
     }
 
     fn wait(&mut self, queue: usize) -> oneshot::Receiver<Slot> {

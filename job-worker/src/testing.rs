@@ -49,6 +49,7 @@ use job_core::topology::Topology;
 use tokio::sync::Mutex;
 
 use crate::executor::Executor;
+use crate::placement::Placement;
 use crate::slots::Slots;
 
 mod builder;
@@ -75,6 +76,7 @@ pub struct Harness {
     broker: Arc<MemoryBroker>,
     client: Client,
     registry: Registry,
+    placement: Placement,
     executor: Arc<Executor>,
     slots: Arc<Slots>,
     tally: Arc<Tally>,
@@ -164,7 +166,11 @@ impl Harness {
     }
 
     fn enqueued_of<J: Job>(&self) -> Vec<(J, QueueName, Envelope)> {
-        let is_one = |envelope: &Envelope| {
+        let place = self.placement.of(J::KIND).filter(|place| place.subscription.is_some());
+        let is_one = |queue: &QueueName, envelope: &Envelope| {
+            if let Some(place) = place {
+                return *queue == place.queue;
+            }
             let kind = envelope.kind_str();
             kind == J::KIND || J::ALIASES.contains(&kind)
         };
@@ -172,7 +178,7 @@ impl Harness {
             Ok(job) => (job, queue, envelope),
             Err(error) => panic!("an enqueued \"{}\" does not decode: {error}", J::KIND),
         };
-        self.enqueued().into_iter().filter(|(_, envelope)| is_one(envelope)).map(decoded).collect()
+        self.enqueued().into_iter().filter(|(queue, envelope)| is_one(queue, envelope)).map(decoded).collect()
     }
 
     fn enqueued(&self) -> Vec<(QueueName, Envelope)> {
@@ -220,7 +226,9 @@ impl Harness {
 
     /// Takes one job, as a worker's consumer does.
     async fn take(&self, queue: &QueueName) -> Result<Vec<Delivery>> {
-        self.broker.declare(&Topology::default().queue(queue.clone())).await?;
+        if !self.placement.is_of_process(queue) {
+            self.broker.declare(&Topology::default().queue(queue.clone())).await?;
+        }
         let mut consumer = self.broker.consume(queue, Window::exact(1)).await?;
         // Ready at once: nobody else consumes here.
         let deliveries = consumer.next_many(1).await?;
@@ -230,7 +238,7 @@ impl Harness {
 
     async fn run(&self, delivery: Delivery) {
         let kind = delivery.envelope.kind_str().to_owned();
-        self.check_state(&kind);
+        self.check_state(&delivery);
         let slot = self.slots.acquire(0, 1).await.pop().expect("one slot was asked for");
         self.executor.start(delivery, slot).await;
         let ended = Clock::system().timeout(PATIENCE, self.executor.in_flight.wait_none()).await;
@@ -238,9 +246,11 @@ impl Harness {
     }
 
     /// A job whose handler is here can run, or the test forgot something. One whose handler is elsewhere waits.
-    fn check_state(&self, kind: &str) {
+    fn check_state(&self, delivery: &Delivery) {
+        let subscription = self.placement.subscription(&delivery.queue).map(|(place, _)| place.kind);
+        let kind = subscription.unwrap_or(delivery.envelope.kind_str());
         let has_handler = self.registry.find(kind).is_some_and(|descriptor| descriptor.perform.is_some());
-        if let (true, Err(problem)) = (has_handler, self.executor.roster.find(kind)) {
+        if let (true, Err(problem)) = (has_handler, self.executor.roster.find(&delivery.queue, &delivery.envelope)) {
             panic!("{problem}");
         }
     }

@@ -67,6 +67,19 @@ impl Verdict {
             _ => None,
         }
     }
+
+    /// Returns the verdict of a run whose queue goes with its process: what would come back or be kept is forgotten.
+    #[must_use]
+    pub fn forgetting(self) -> Self {
+        match self.outcome {
+            Outcome::Later { .. } | Outcome::Dead { .. } => Self {
+                outcome: Outcome::Done { then: Vec::new() },
+                finished: FinishedOutcome::Forgotten,
+                error: self.error,
+            },
+            Outcome::Done { .. } | Outcome::Release => self,
+        }
+    }
 }
 
 /// Decides. `random`, from 0 to 1, places a delay within its jitter.

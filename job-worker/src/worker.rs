@@ -12,19 +12,20 @@ use job_core::clock::Clock;
 use job_core::error::{Error, Result};
 use job_core::name::QueueName;
 use job_core::observation::{Observation, Observers, Phase};
-use job_core::topology::Topology;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::catalogue::announce;
+use crate::catalogue;
 use crate::config::{QueueConfig, WorkerConfig};
 use crate::executor::Executor;
 use crate::idle::IdleWatch;
 use crate::intake::Intake;
 use crate::lane::SuspectIntake;
 use crate::monitor::{Heartbeat, Monitor, Watched};
+use crate::placement::Placement;
 use crate::shutdown::StopHandle;
 use crate::slots::Slots;
+use crate::subscription_log::{self, SIGN_PERIOD};
 use crate::supervise::supervise;
 
 mod builder;
@@ -45,6 +46,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub struct Worker {
     config: WorkerConfig,
     queues: Vec<QueueConfig>,
+    placement: Placement,
     client: Client,
     executor: Arc<Executor>,
     intakes: Vec<Arc<Intake>>,
@@ -81,7 +83,8 @@ impl Worker {
     /// # Errors
     /// When the queues cannot be declared at the start.
     pub async fn run(self) -> Result<Stopped> {
-        self.broker().declare(&self.topology()).await?;
+        let consumed: Vec<QueueName> = self.consumed().cloned().collect();
+        self.broker().declare(&self.placement.topology(&consumed)).await?;
         self.announce().await;
         let monitor = self.start_monitor()?;
         let mut parts = self.start_parts();
@@ -98,16 +101,27 @@ impl Worker {
         Ok(Stopped { unfinished, failure })
     }
 
-    /// Writes the kinds that run here into the ledger. Jobs do not wait for that: the worker runs without it too.
+    /// Writes the kinds and subscriptions that run here into the ledger. Jobs do not wait for that: the worker runs without it too.
     async fn announce(&self) {
-        let consumed = self.queue_names().collect();
-        let announced = async {
-            let kinds = self.executor.roster.entries(&consumed)?;
-            announce(&*self.broker().ledger(), &self.clock, &kinds).await
-        };
-        if let Err(error) = announced.await {
-            let (component, error) = ("announcement of kinds", format!("{error:?}"));
-            self.observers.emit(&Observation::ComponentFailed { component, error: &error, failures: 1 });
+        let kinds = self.executor.roster.entries(&self.consumed().collect());
+        let announced = catalogue::announce(&*self.broker().ledger(), &self.clock, &kinds).await;
+        tell_unwritten(&self.observers, "announcement of kinds", announced);
+        let subscriptions = subscription_log::durable(&self.placement, self.consumed(), Some(self.clock.now()));
+        let announced = subscription_log::announce(&*self.broker().ledger(), &self.clock, &subscriptions).await;
+        tell_unwritten(&self.observers, "announcement of subscriptions", announced);
+    }
+
+    /// Says again from time to time that the subscriptions are consumed.
+    fn signs_of_life(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let (broker, clock, observers) = (Arc::clone(self.broker()), self.clock.clone(), self.observers.clone());
+        let entries = subscription_log::durable(&self.placement, self.consumed(), None);
+        async move {
+            loop {
+                clock.sleep(SIGN_PERIOD).await;
+                let consumed = subscription_log::consumed(&entries, clock.now());
+                let announced = subscription_log::announce(&*broker.ledger(), &clock, &consumed).await;
+                tell_unwritten(&observers, "announcement of subscriptions", announced);
+            }
         }
     }
 
@@ -135,7 +149,8 @@ impl Worker {
                 .await
             });
         }
-        for queue in &self.queues {
+        // Processes do not die of what goes with them: such a queue has no suspects.
+        for queue in self.queues.iter().filter(|queue| !self.placement.is_of_process(&queue.name)) {
             let lane = Arc::new(self.suspect_intake(queue.name.suspect()));
             let (clock, observers) = (self.clock.clone(), self.observers.clone());
             parts.spawn(async move {
@@ -155,6 +170,7 @@ impl Worker {
             }
             Ok(())
         });
+        parts.spawn(self.signs_of_life());
         if self.config.exit_when_idle {
             parts.spawn(self.idle_watch().run());
         }
@@ -224,6 +240,7 @@ impl Worker {
         self.stop.release();
         self.clock.timeout(CLOSE_GRACE, in_flight.wait_none()).await;
         parts.abort_all();
+        self.clock.timeout(CLOSE_GRACE, self.undeclare_own()).await;
         let unfinished = in_flight.count() + self.executor.interrupted.load(Ordering::Relaxed);
         if self.is_main {
             // An embedded worker leaves the application's connection alone.
@@ -241,10 +258,16 @@ impl Worker {
         }
     }
 
-    fn topology(&self) -> Topology {
-        self.queues
-            .iter()
-            .fold(Topology::default(), |topology, queue| topology.queue(queue.name.clone()).queue(queue.name.suspect()))
+    /// Removes what goes with this worker: an application that goes on would gather events for nobody.
+    async fn undeclare_own(&self) {
+        for queue in self.consumed().filter(|queue| self.placement.is_of_process(queue)) {
+            // What is left here is gone with the process.
+            let _ = self.broker().undeclare(queue).await;
+        }
+    }
+
+    fn consumed(&self) -> impl Iterator<Item = &QueueName> {
+        self.queues.iter().map(|queue| &queue.name)
     }
 
     fn broker(&self) -> &Arc<dyn Broker> {
@@ -271,12 +294,19 @@ impl Worker {
     }
 
     /// Returns queue and kind of each handler.
-    pub(crate) fn handled(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.executor.roster.routes().map(|route| (route.options.queue, route.kind))
+    pub(crate) fn handled(&self) -> impl Iterator<Item = (&QueueName, &'static str)> {
+        self.executor.roster.routes().map(|route| (&route.place.name, route.kind))
     }
 
     pub(crate) fn health(&self) -> WorkerHealth {
         WorkerHealth { intakes: self.intakes.clone(), stop: self.stop.clone() }
+    }
+}
+
+/// Tells of something that could not be written into the ledger: the worker runs without it too.
+fn tell_unwritten(observers: &Observers, component: &str, written: Result<()>) {
+    if let Err(error) = written {
+        observers.emit(&Observation::ComponentFailed { component, error: &format!("{error:?}"), failures: 1 });
     }
 }
 

@@ -27,7 +27,9 @@ struct Outbox(Arc<Mutex<Vec<String>>>);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let client = Client::connect(&format!("sqlite:{}/jobs.db", folder.path().display())).await?;
+    // A file, or RabbitMQ: `JOB_BROKER=amqp://localhost`.
+    let url = std::env::var("JOB_BROKER").unwrap_or(format!("sqlite:{}/jobs.db", folder.path().display()));
+    let client = Client::connect(&url).await?;
 
     // The app. What is enqueued is on disk, and survives a crash.
     client.enqueue(SendMail { to: "ada@example.org".into() }).await?;

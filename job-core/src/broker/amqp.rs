@@ -1,14 +1,266 @@
 //! RabbitMQ: the same jobs on a broker of its own, for what one machine is not enough for.
-#![allow(dead_code, reason = "the broker that uses these parts comes next")]
+//!
+//! What was published has been confirmed by a quorum queue when `publish` answers: it is on the disk of that node, or of
+//! most nodes of a cluster. So is every retry, death and follower before the delivery that it comes from is acknowledged.
+//! An acknowledgement itself has no answer: one that is lost with its connection brings the job back. Publishing and
+//! consuming have a connection each, on one thread of the broker's own; both are made again for ever.
+#![allow(dead_code, unused_imports, reason = "what uses the rest of these parts comes next")]
 
+mod ack_ring;
 mod argument;
+mod consumer;
+mod declare;
+mod desk;
 mod fault;
+mod intake;
+mod keeper;
 mod link;
 mod name;
+mod options;
+mod outlet;
+mod pace;
+mod publisher;
+mod route;
 mod runtime;
 mod session;
+mod settle;
+mod settled;
 mod url;
-#[allow(unused_imports, reason = "the pump comes next")]
+mod watch;
 mod wheel;
-#[allow(dead_code, unused_imports, reason = "the broker that uses it is not there yet")]
 mod wire;
+
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use crate::broker::{
+    BoxFuture, Broker, Capabilities, Consumer, Entry, Inspect, Leadership, Ledger, Outgoing, Stored, Window,
+};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::name::QueueName;
+use crate::topology::Topology;
+
+use declare::{Declarer, Thing};
+use desk::{Desk, Office};
+use intake::Life;
+use keeper::Keeper;
+use link::{Link, Purpose};
+use name::Names;
+use publisher::Publisher;
+use runtime::Runtime;
+use settled::Settled;
+use url::AmqpUrl;
+
+pub use options::AmqpOptions;
+
+const CAPABILITIES: Capabilities = Capabilities {
+    name: "rabbitmq",
+    can_cancel: false,
+    can_find: false,
+    is_then_atomic: false,
+    is_fire_exact: false,
+    is_deduplicating: false,
+    delay_min: Duration::from_secs(1),
+    hold_max: None,
+};
+
+/// Deliveries that ran here and are remembered: twice the largest window of a few consumers.
+const SETTLED_MAX: usize = 20_000;
+
+/// The longest wait of an orderly end for what is under way.
+const CLOSE_MAX: Duration = Duration::from_secs(30);
+
+/// A RabbitMQ, or a cluster of them.
+#[derive(Debug)]
+pub struct AmqpBroker {
+    names: Arc<Names>,
+    clock: Clock,
+    options: AmqpOptions,
+    runtime: Runtime,
+    publishing: Arc<Link>,
+    consuming: Arc<Link>,
+    declarer: Declarer,
+    office: Office,
+    life: Life,
+    /// What keeps consumers, and acknowledges.
+    keepers: TaskTracker,
+    /// The server's own limit, as the URL states it.
+    hold_max: Duration,
+    is_closed: AtomicBool,
+}
+
+impl AmqpBroker {
+    /// Connects to `amqp://user:password@host:5672,other:5672/vhost?namespace=shop`, all parts but the host optional.
+    /// Needs a tokio runtime with time.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) when the URL is wrong, [`is_denied`](Error::is_denied) when RabbitMQ refuses the
+    /// user or the virtual host, and [`is_unavailable`](Error::is_unavailable) when it cannot be reached in time.
+    pub async fn connect(url: &str, options: AmqpOptions, clock: Clock) -> Result<Arc<Self>> {
+        let url = Arc::new(AmqpUrl::parse(url)?);
+        let names = Arc::new(Names::new(url.namespace.as_deref()));
+        let runtime = Runtime::start()?;
+        let link = |purpose| Link::open(purpose, Arc::clone(&url), runtime.handle().clone(), clock.clone());
+        let (publishing, consuming) = (link(Purpose::Publish), link(Purpose::Consume));
+        // One of them shows whether URL and server fit; the other is made when it is needed.
+        publishing.session(options.connect_patience).await?;
+        let patience = options.publish_patience;
+        let office = Office {
+            publisher: Arc::new(Publisher::new(Arc::clone(&publishing), Arc::clone(&names), clock.clone(), patience)),
+            settled: Arc::new(Mutex::new(Settled::new(SETTLED_MAX))),
+            tasks: TaskTracker::new(),
+            handle: runtime.handle().clone(),
+            clock: clock.clone(),
+            patience,
+        };
+        Ok(Arc::new(Self {
+            declarer: Declarer::new(Arc::clone(&names)),
+            names,
+            clock,
+            options,
+            runtime,
+            publishing,
+            consuming,
+            office,
+            life: Life::default(),
+            keepers: TaskTracker::new(),
+            hold_max: url.consumer_timeout,
+            is_closed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Ends this process's part as a crash would, for tests: nothing is acknowledged or given back.
+    #[doc(hidden)]
+    pub fn kill(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.life.killed.cancel();
+        self.runtime.stop();
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_closed.load(Ordering::Acquire) { Err(link::closed()) } else { Ok(()) }
+    }
+
+    async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Stored>> {
+        if self.check_open().is_err() {
+            return messages.iter().map(|_| Err(link::closed())).collect();
+        }
+        self.office.publisher.publish_all(messages).await
+    }
+
+    async fn declare_all(&self, topology: &Topology) -> Result<()> {
+        self.check_open()?;
+        // Not by the connection that publishes, which RabbitMQ may block.
+        let session = self.consuming.session(self.options.connect_patience).await?;
+        self.declarer.topology(&session, topology).await
+    }
+
+    async fn consume_from(&self, queue: &QueueName, window: Window) -> Result<Box<dyn Consumer>> {
+        self.check_open()?;
+        let session = self.consuming.session(self.options.connect_patience).await?;
+        let physical = self.names.queue(queue);
+        // What is left of a job must have a place to go before the job is taken.
+        self.declarer.find(&session, &physical, queue).await?;
+        self.declarer.ensure(&session, &Thing::Base).await?;
+        let keeper = Keeper {
+            link: Arc::clone(&self.consuming),
+            desk: Desk::new(queue.clone(), window, self.office.clone()),
+            physical,
+            life: self.life.clone(),
+            tasks: self.keepers.clone(),
+            handle: self.runtime.handle().clone(),
+            clock: self.clock.clone(),
+        };
+        Ok(Box::new(keeper.begin().await?))
+    }
+
+    /// Finishes what is under way, gives back the rest, and says good-bye.
+    async fn end(&self) {
+        self.office.tasks.close();
+        let _ = self.clock.timeout(CLOSE_MAX, self.office.tasks.wait()).await;
+        self.life.closing.cancel();
+        self.keepers.close();
+        let _ = self.clock.timeout(CLOSE_MAX, self.keepers.wait()).await;
+        self.consuming.close().await;
+        self.publishing.close().await;
+        self.life.killed.cancel();
+    }
+}
+
+impl Broker for AmqpBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { hold_max: Some(self.hold_max), ..CAPABILITIES }
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.declare_all(topology))
+    }
+
+    fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>> {
+        Box::pin(self.publish_all(messages))
+    }
+
+    fn consume<'a>(&'a self, queue: &'a QueueName, window: Window) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
+        Box::pin(self.consume_from(queue, window))
+    }
+
+    fn lead<'a>(&'a self, _role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            Err(Error::unsupported("the RabbitMQ broker has no leaders yet"))
+        })
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(NoLedger)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            if self.is_closed.swap(true, Ordering::AcqRel) {
+                return Err(link::closed());
+            }
+            self.end().await;
+            self.runtime.stop();
+            Ok(())
+        })
+    }
+}
+
+impl Drop for AmqpBroker {
+    fn drop(&mut self) {
+        // A closed one has nothing left to lose.
+        self.life.killed.cancel();
+        self.runtime.stop();
+    }
+}
+
+/// Until there is one.
+struct NoLedger;
+
+impl Ledger for NoLedger {
+    fn append(&self, _entry: Entry) -> BoxFuture<'_, Result<()>> {
+        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
+    }
+
+    fn read(&self) -> BoxFuture<'_, Result<Vec<Entry>>> {
+        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
+    }
+
+    fn changed(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
+    }
+}

@@ -14,6 +14,7 @@ mod fixture;
 mod inspect;
 mod leadership;
 mod ledger;
+mod lifetime;
 mod message;
 mod process;
 mod reader;

@@ -8,7 +8,7 @@ use crate::name::{JobId, QueueName};
 
 /// The operator's view. Redriving, editing, purging and moving are `take`, publish and `Done`.
 pub trait Inspect: Send + Sync {
-    /// Returns all known queues, the dead ones too, in the order of their names.
+    /// Returns all queues that are declared or hold something, the dead ones too, in the order of their names.
     ///
     /// # Errors
     /// When the broker cannot be asked.
@@ -48,6 +48,13 @@ pub struct QueueStats {
     pub running: Option<u64>,
     /// Since when the oldest ready message could have been delivered.
     pub oldest_ready: Option<Timestamp>,
+}
+
+impl QueueStats {
+    /// True when the queue is known to hold nothing.
+    pub fn is_empty(&self) -> bool {
+        [self.ready, self.delayed, self.running].iter().all(|count| *count == Some(0))
+    }
 }
 
 /// A page of a listing.

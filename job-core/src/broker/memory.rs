@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::broker::{BoxFuture, Broker, Capabilities, Consumer, Inspect, Leadership, Ledger, Outgoing, Stored, Window};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::name::QueueName;
 use crate::topology::Topology;
 
@@ -34,6 +34,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     is_fire_exact: true,
     is_deduplicating: true,
     delay_min: Duration::ZERO,
+    hold_max: None,
 };
 
 /// A broker in memory, seen by one process. [`another`](Self::another) makes the handle of a second one.
@@ -76,8 +77,12 @@ impl Broker for MemoryBroker {
     }
 
     fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
+        Box::pin(ready(self.store.update_as(self.process, |state, _| state.declare(topology, self.process))))
+    }
+
+    fn undeclare<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<()>> {
         Box::pin(ready(self.store.update_as(self.process, |state, _| {
-            state.declare(topology);
+            state.undeclare(queue);
             Ok(())
         })))
     }
@@ -88,17 +93,12 @@ impl Broker for MemoryBroker {
     }
 
     fn consume<'a>(&'a self, queue: &'a QueueName, _window: Window) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
-        let is_declared = self.store.read_as(self.process, |state, _| state.is_declared(queue));
-        Box::pin(ready(match is_declared {
-            Ok(true) => {
-                let consumer = MemoryConsumer::new(Arc::clone(&self.store), self.process, queue.clone());
-                Ok(Box::new(consumer) as Box<dyn Consumer>)
-            }
-            Ok(false) => Err(Error::invalid(format!(
-                "queue \"{queue}\" is not declared; add it to the topology before consuming"
-            ))),
-            Err(error) => Err(error),
-        }))
+        let checked = self.store.read_as(self.process, |state, _| state.check_consumable(queue, self.process));
+        let consumer = || {
+            let consumer = MemoryConsumer::new(Arc::clone(&self.store), self.process, queue.clone());
+            Box::new(consumer) as Box<dyn Consumer>
+        };
+        Box::pin(ready(checked.flatten().map(|()| consumer())))
     }
 
     fn lead<'a>(&'a self, role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {

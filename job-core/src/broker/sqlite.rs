@@ -8,12 +8,15 @@ mod backup;
 mod catalog;
 mod claim;
 mod committer;
+mod completion;
 mod connection;
 mod consumer;
+mod declare;
 mod engine;
 mod fault;
 mod group;
 mod held;
+mod inbox;
 mod inspect;
 mod keeper;
 mod lead;
@@ -23,6 +26,7 @@ mod op;
 mod options;
 mod outcome;
 mod owner;
+mod port;
 mod row;
 mod run;
 mod schema;
@@ -32,9 +36,10 @@ mod store;
 mod wake;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::broker::{
@@ -45,7 +50,7 @@ use crate::clock::Clock;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::name::{JobId, QueueName};
-use crate::topology::Topology;
+use crate::topology::{Lifetime, Topology};
 
 use consumer::{Outlet, SqliteConsumer};
 use engine::Engine;
@@ -57,6 +62,9 @@ use shared::Handle;
 
 pub use options::SqliteOptions;
 
+/// So many messages are worth a commit of their own.
+const MANY: usize = 64;
+
 const CAPABILITIES: Capabilities = Capabilities {
     name: "sqlite",
     can_cancel: true,
@@ -65,6 +73,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     is_fire_exact: true,
     is_deduplicating: true,
     delay_min: Duration::ZERO,
+    hold_max: None,
 };
 
 /// A broker in one file, which several processes of one machine may share.
@@ -77,6 +86,8 @@ pub struct SqliteBroker {
     engine: Arc<Engine>,
     handle: Handle,
     is_closed: AtomicBool,
+    /// The queues that go with this handle.
+    process_queues: Mutex<BTreeSet<QueueName>>,
 }
 
 impl SqliteBroker {
@@ -89,7 +100,7 @@ impl SqliteBroker {
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions, clock: Clock) -> Result<Arc<Self>> {
         let engine = Engine::open(path.as_ref(), options, clock).await?;
         let handle = engine.shared.handle();
-        Ok(Arc::new(Self { engine, handle, is_closed: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { engine, handle, is_closed: AtomicBool::new(false), process_queues: Mutex::default() }))
     }
 
     /// Ends this process's part as a crash would, for tests: nothing is given back, its locks are free.
@@ -97,6 +108,21 @@ impl SqliteBroker {
     pub fn kill(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.engine.kill();
+    }
+
+    fn lock_process_queues(&self) -> MutexGuard<'_, BTreeSet<QueueName>> {
+        self.process_queues.lock().expect("no code panics while it holds the set")
+    }
+
+    /// Removes what goes with this handle. What fails here is removed when the process ends.
+    fn remove_process_queues(&self) {
+        let names = std::mem::take(&mut *self.lock_process_queues());
+        if !names.is_empty() {
+            let remove = move |session: &mut session::Session| {
+                names.iter().try_for_each(|name| declare::undeclare(session, name))
+            };
+            self.engine.port.start(Manner::Publish, remove, |_| {});
+        }
     }
 
     fn check_open(&self) -> Result<()> {
@@ -107,15 +133,14 @@ impl SqliteBroker {
         self.engine.port.site.error(fault)
     }
 
-    async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Stored>> {
+    async fn publish_all(&self, messages: Arc<Vec<Outgoing>>) -> Vec<Result<Stored>> {
         let count = messages.len();
         if self.check_open().is_err() {
             return (0..count).map(|_| Err(self.engine.port.site.closed())).collect();
         }
-        let publish = move |session: &mut session::Session| {
-            messages.iter().map(|message| store::publish(session, message)).collect::<Result<Vec<_>, _>>()
-        };
-        match self.engine.port.call(Manner::Publish, publish).await {
+        let manner = if count >= MANY { Manner::PublishMany } else { Manner::Publish };
+        let stored = self.engine.port.call(manner, move |session| store::publish_all(session, &messages));
+        match stored.await {
             Ok(answers) => {
                 answers.into_iter().map(|answer| answer.map(|copies| Stored { copies: Some(copies) })).collect()
             }
@@ -127,15 +152,11 @@ impl SqliteBroker {
         self.check_open()?;
         let Engine { port, shared, clock, .. } = &*self.engine;
         let name = queue.clone();
-        let found = port.call(Manner::Publish, move |session| session.catalog.find_declared(&session.conn, &name));
-        let Some(queue_number) = found.await.map_err(|fault| self.error(&fault))? else {
-            return Err(Error::invalid(format!(
-                "queue \"{queue}\" is not declared; add it to the topology before consuming"
-            )));
-        };
+        let found = port.call(Manner::Publish, move |session| declare::find_consumable(session, &name));
+        let queue_number = found.await.map_err(|fault| self.error(&fault)).flatten()?;
         let held = Held::new(queue_number, window, clock.clone(), port.clone());
         shared.add_consumer(self.handle, &held);
-        let outlet = Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() };
+        let outlet = Arc::new(Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() });
         Ok(Box::new(SqliteConsumer { held, outlet }))
     }
 
@@ -164,17 +185,29 @@ impl Broker for SqliteBroker {
     fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.check_open()?;
+            let of_process = topology.queues.iter().filter(|queue| queue.lifetime == Lifetime::Process);
+            self.lock_process_queues().extend(of_process.map(|queue| queue.name.clone()));
             let topology = topology.clone();
-            let declared = self.engine.port.call(Manner::Publish, move |session| {
-                let session::Session { conn, catalog, .. } = session;
-                topology.queues.iter().try_for_each(|queue| catalog.declare(conn, &queue.name))?;
-                topology.bindings.iter().try_for_each(|binding| catalog.bind(conn, binding))
-            });
-            declared.await.map_err(|fault| self.error(&fault))
+            let declared = self.engine.port.call(Manner::Publish, move |session| declare::declare(session, &topology));
+            declared.await.map_err(|fault| self.error(&fault)).flatten()
+        })
+    }
+
+    fn undeclare<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.lock_process_queues().remove(queue);
+            let queue = queue.clone();
+            let undeclared = self.engine.port.call(Manner::Publish, move |session| declare::undeclare(session, &queue));
+            undeclared.await.map_err(|fault| self.error(&fault))
         })
     }
 
     fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>> {
+        Box::pin(self.publish_all(Arc::new(messages)))
+    }
+
+    fn publish_shared(&self, messages: Arc<Vec<Outgoing>>) -> BoxFuture<'_, Vec<Result<Stored>>> {
         Box::pin(self.publish_all(messages))
     }
 
@@ -206,6 +239,7 @@ impl Broker for SqliteBroker {
             if self.is_closed.swap(true, Ordering::AcqRel) {
                 return Err(self.engine.port.site.closed());
             }
+            self.remove_process_queues();
             self.engine.leave(self.handle).await;
             Ok(())
         })
@@ -245,6 +279,7 @@ impl Inspect for SqliteBroker {
 impl Drop for SqliteBroker {
     fn drop(&mut self) {
         if !*self.is_closed.get_mut() {
+            self.remove_process_queues();
             self.engine.abandon(self.handle);
         }
     }

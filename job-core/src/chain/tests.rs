@@ -79,7 +79,7 @@ async fn each_follower_continues_the_chain_under_an_id_that_repeats() {
     let first = sent(chain).await.unwrap();
     let now = later(noon(), Duration::from_secs(10));
 
-    let Outgoing { target, envelope: second } = follower(&first, now).unwrap().unwrap();
+    let Outgoing { target, envelope: second, .. } = follower(&first, now).unwrap().unwrap();
     assert_eq!(target, crate::topology::Target::Only(queue("parcels")));
     assert_eq!(second.id, JobId::parse("order 7").unwrap().derive("chain/1"));
     assert_eq!((second.kind_str(), second.enqueued_at, second.attempt), ("ship", now, 1));
@@ -91,7 +91,7 @@ async fn each_follower_continues_the_chain_under_an_id_that_repeats() {
     let again = follower(&first, later(now, Duration::from_secs(9))).unwrap().unwrap().envelope;
     assert_eq!(again.id, second.id);
 
-    let Outgoing { target, envelope: third } = follower(&second, now).unwrap().unwrap();
+    let Outgoing { target, envelope: third, .. } = follower(&second, now).unwrap().unwrap();
     assert_eq!(target, crate::topology::Target::Only(queue("slow")));
     assert_eq!(third.id, first.id.derive("chain/2"));
     assert_eq!(

@@ -1,16 +1,16 @@
-//! The builders that are awaited: one job, or many.
+//! The builder of one job, which is awaited.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{BoxFuture, Outgoing};
-use crate::client::{CHUNK, Client, EnqueueError, EnqueueManyError, check_payload_size};
+use crate::client::{Client, EnqueueError, check_payload_size, set_header};
 use crate::clock::{Timestamp, later};
-use crate::envelope::{Chained, Step, check_headers};
+use crate::envelope::{Chained, Step};
 use crate::error::{Error, Result};
 use crate::name::{JobId, QueueName};
 use crate::topology::Target;
-use crate::trace::TraceParent;
 
 /// A job about to be enqueued. Awaiting it sends it; a mistake in an option is the error of that await.
 #[must_use = "a job is sent when this is awaited"]
@@ -56,18 +56,7 @@ impl Enqueue {
 
     /// Adds a header: metadata that is carried with the job. `traceparent` and `tracestate` (W3C) are understood.
     pub fn header(self, name: &str, value: &str) -> Self {
-        self.edit(|message| {
-            let details = &mut message.envelope.details;
-            match name {
-                "traceparent" => details.trace = Some(TraceParent::parse(value)?),
-                "tracestate" => details.trace_state = Some(value.to_owned()),
-                _ => {
-                    details.headers.insert(name.to_owned(), value.to_owned());
-                    check_headers(&details.headers)?;
-                }
-            }
-            Ok(())
-        })
+        self.edit(|message| set_header(&mut message.envelope, name, value))
     }
 
     /// Replaces the type's number of attempts, the first run counted; at least 1.
@@ -122,71 +111,11 @@ impl IntoFuture for Enqueue {
         Box::pin(async move {
             let client = self.client;
             let message = self.draft.map_err(|error| EnqueueError::new(error, None, &client))?;
-            let (message, answer) = client.publish(vec![message]).await.pop().expect("one message has one answer");
-            match answer {
-                Ok(_) => Ok(message.envelope.id),
-                Err(error) => Err(EnqueueError::new(error, Some(message), &client)),
+            let messages = Arc::new(vec![message]);
+            match client.send(&messages).await.pop().expect("one message has one answer") {
+                Ok(_) => Ok(messages[0].envelope.id.clone()),
+                Err(error) => Err(EnqueueError::new(error, Some(messages[0].clone()), &client)),
             }
         })
     }
-}
-
-/// Many jobs about to be enqueued. Awaiting it sends them, in chunks.
-#[must_use = "jobs are sent when this is awaited"]
-pub struct EnqueueMany {
-    client: Client,
-    builders: Vec<Enqueue>,
-}
-
-impl EnqueueMany {
-    pub(crate) fn new(client: Client, builders: Vec<Enqueue>) -> Self {
-        Self { client, builders }
-    }
-
-    /// Changes each job before it is sent, such as `.each(|job| job.delay(minute))`.
-    pub fn each(mut self, change: impl FnMut(Enqueue) -> Enqueue) -> Self {
-        self.builders = self.builders.into_iter().map(change).collect();
-        self
-    }
-}
-
-impl IntoFuture for EnqueueMany {
-    type Output = Result<Vec<JobId>, EnqueueManyError>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let mut outcomes = Vec::with_capacity(self.builders.len());
-            let mut builders = self.builders.into_iter();
-            loop {
-                let chunk: Vec<Enqueue> = builders.by_ref().take(CHUNK).collect();
-                if chunk.is_empty() {
-                    return EnqueueManyError::check(outcomes);
-                }
-                outcomes.extend(publish_chunk(&self.client, chunk).await);
-            }
-        })
-    }
-}
-
-async fn publish_chunk(client: &Client, chunk: Vec<Enqueue>) -> Vec<Result<JobId, EnqueueError>> {
-    let mut outcomes = Vec::with_capacity(chunk.len());
-    let mut messages = Vec::with_capacity(chunk.len());
-    let mut places = Vec::with_capacity(chunk.len());
-    for (place, builder) in chunk.into_iter().enumerate() {
-        match builder.into_draft() {
-            Ok(message) => {
-                outcomes.push(Ok(message.envelope.id.clone()));
-                messages.push(message);
-                places.push(place);
-            }
-            Err(error) => outcomes.push(Err(EnqueueError::new(error, None, client))),
-        }
-    }
-    for (place, (message, answer)) in places.into_iter().zip(client.publish(messages).await) {
-        if let Err(error) = answer {
-            outcomes[place] = Err(EnqueueError::new(error, Some(message), client));
-        }
-    }
-    outcomes
 }

@@ -17,6 +17,13 @@ pub(crate) fn url() -> &'static str {
     URL.get_or_init(|| last_line(&script(&["start"])))
 }
 
+/// Runs `rabbitmqctl` against the shared node, and returns what it printed.
+pub(crate) fn ctl(args: &[&str]) -> String {
+    url();
+    let output = script(&[&["ctl"], args].concat());
+    String::from_utf8(output.stdout).expect("rabbitmqctl prints UTF-8")
+}
+
 /// One node, or a cluster, of one test: stopped and forgotten with this value.
 pub(crate) struct Node {
     name: &'static str,

@@ -122,7 +122,7 @@ impl Actor {
 
     async fn publish(&self, target: Target, state: &str, id: JobId) {
         self.mark(&begin(&id, 1, state));
-        self.send(vec![Outgoing { target, envelope: envelope(&id) }]).await;
+        self.send(vec![Outgoing::event(target, envelope(&id))]).await;
         self.mark(&confirm(&id, 1));
     }
 
@@ -147,7 +147,7 @@ impl Actor {
         let mut envelope = envelope(&id);
         envelope.not_before = Some(envelope.enqueued_at);
         self.mark(&begin(&id, 1, ABSENT));
-        let answers = self.broker.publish(vec![Outgoing { target: Target::Fanout("news".into()), envelope }]).await;
+        let answers = self.broker.publish(vec![Outgoing::event(Target::Fanout("news".into()), envelope)]).await;
         assert!(answers[0].is_err(), "{answers:?}");
         self.mark(&confirm(&id, 1));
     }

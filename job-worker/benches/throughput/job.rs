@@ -30,9 +30,9 @@ impl Noop {
         }
     }
 
-    /// Returns one as the raw programs store it.
-    pub(crate) fn payload() -> Vec<u8> {
-        serde_json::to_vec(&Self::new(123_456)).expect("text and a number")
+    /// Returns it as the raw programs store it.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("text and a number")
     }
 }
 

@@ -1,4 +1,7 @@
 //! The raw programs for SQLite: rusqlite, a table, WAL, and nothing that they could do without.
+//!
+//! They do what a job needs, and no more: they make its JSON, and keep it with its queue and its kind. They count ids in
+//! place of making them, so they would store a job twice that is sent twice, and nobody else could claim beside them.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::record::{Event, Fault, History, Settled, Turn};
+use crate::check::harm::Harm;
+use crate::record::{Event, Fault, History, Record, Settled, Turn};
 use crate::script::Expected;
-
-/// How long after a theft a process may still take for its own what it has lost: a beat of its housekeeping, on a
-/// machine that is busy.
-const STEAL_US: i64 = 5_000_000;
 
 /// What became of all jobs, and what was done to the processes.
 pub(super) struct Stories<'a> {
     pub(super) jobs: BTreeMap<&'a str, Story<'a>>,
     pub(super) harms: Vec<Harm<'a>>,
-    /// Publishes that never got an answer, by process.
+    /// The broker settles a job and stores what follows in one step.
+    pub(super) is_atomic: bool,
+    /// Publishes and redrives that never got an answer, by process.
     unanswered: HashMap<&'a str, usize>,
 }
 
@@ -23,34 +22,43 @@ pub(super) struct Story<'a> {
     pub(super) expected: Option<Expected>,
     pub(super) hash: u64,
     then: Option<&'a str>,
+    /// The job that stores this one with its end.
+    pub(super) leader: Option<&'a str>,
+    pub(super) is_delayed: bool,
+    pub(super) publish: Option<Span<'a>>,
     pub(super) is_stored: bool,
     pub(super) is_rejected: bool,
     pub(super) effects: usize,
     pub(super) dead: usize,
     pub(super) runs: Vec<Run<'a>>,
+    pub(super) redrives: Vec<(&'a Turn, Span<'a>)>,
+}
+
+/// Something that a process had under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span<'a> {
+    pub(super) process: &'a str,
+    pub(super) from: i64,
+    /// When it ended, with or without success; `None` when its process died over it.
+    pub(super) to: Option<i64>,
 }
 
 /// One run of one turn.
 pub(super) struct Run<'a> {
-    pub(super) process: &'a str,
+    pub(super) span: Span<'a>,
     pub(super) turn: &'a Turn,
-    pub(super) at: i64,
     pub(super) hash: u64,
-    pub(super) settled: Option<(i64, Settled)>,
-}
-
-/// What was done to a process.
-pub(super) struct Harm<'a> {
-    pub(super) kind: Fault,
-    pub(super) victim: &'a str,
-    pub(super) at: i64,
+    /// What was recorded of it.
+    pub(super) settled: Option<Settled>,
 }
 
 impl<'a> Stories<'a> {
     pub(super) fn gather(histories: &'a [History]) -> Self {
-        let mut stories = Self { jobs: BTreeMap::new(), harms: Vec::new(), unanswered: HashMap::new() };
+        let mut stories =
+            Self { jobs: BTreeMap::new(), harms: Vec::new(), is_atomic: true, unanswered: HashMap::new() };
         histories.iter().for_each(|history| stories.add(history));
-        stories.store_followers();
+        stories.lead();
+        stories.jobs.values_mut().for_each(|job| job.runs.sort_by_key(|run| run.span.from));
         stories
     }
 
@@ -59,21 +67,21 @@ impl<'a> Stories<'a> {
         let mut open: HashSet<&str> = self.unanswered.keys().copied().collect();
         let mut drained = HashSet::new();
         for run in self.jobs.values().flat_map(|job| &job.runs) {
-            if run.settled.is_none() {
-                open.insert(run.process);
+            if run.span.to.is_none() {
+                open.insert(run.span.process);
             }
             let is_cut = |harm: &&Harm<'_>| {
                 harm.kind == Fault::Drain
-                    && harm.victim == run.process
-                    && run.at <= harm.at
-                    && run.settled.is_none_or(|(at, _)| at >= harm.at)
+                    && harm.victim == run.span.process
+                    && run.span.from <= harm.from
+                    && run.span.to.is_none_or(|to| to >= harm.from)
             };
             drained.extend(self.harms.iter().filter(is_cut).map(|harm| harm.victim));
         }
         let is_struck = |harm: &&Harm<'_>| match harm.kind {
             Fault::Kill => open.contains(harm.victim),
             Fault::Drain => drained.contains(harm.victim),
-            Fault::Blackout | Fault::Point | Fault::Steal => false,
+            _ => false,
         };
         self.harms.iter().filter(is_struck).count()
     }
@@ -81,47 +89,66 @@ impl<'a> Stories<'a> {
     fn add(&mut self, history: &'a History) {
         let process = history.process.as_str();
         let mut running: HashMap<&Turn, usize> = HashMap::new();
+        let mut redriving: HashMap<&Turn, usize> = HashMap::new();
         let mut invoked: HashSet<&str> = HashSet::new();
-        for record in &history.records {
-            match &record.event {
-                Event::Invoked { id, hash, expected, then } => {
+        for Record { at, event } in &history.records {
+            let span = Span { process, from: *at, to: None };
+            match event {
+                Event::Invoked { id, hash, expected, then, is_delayed } => {
                     invoked.insert(id);
                     // Its fate is that of the job that it follows.
                     if let Some(then) = then {
                         invoked.remove(then.as_str());
                     }
                     let job = self.job(id);
-                    (job.expected, job.hash, job.then) = (Some(*expected), *hash, then.as_deref());
+                    (job.expected, job.hash, job.then) = (Some(expected.clone()), *hash, then.as_deref());
+                    (job.is_delayed, job.publish) = (*is_delayed, Some(span));
                 }
-                Event::Stored { id } => {
+                Event::Stored { id } | Event::Rejected { id, .. } | Event::Unconfirmed { id } => {
                     invoked.remove(id.as_str());
-                    self.job(id).is_stored = true;
-                }
-                Event::Rejected { id, .. } => {
-                    invoked.remove(id.as_str());
-                    self.job(id).is_rejected = true;
-                }
-                Event::Unconfirmed { id } => {
-                    invoked.remove(id.as_str());
+                    self.answer(id, event, *at);
                 }
                 Event::Started { turn, hash } => {
                     let job = self.job(&turn.id);
                     running.insert(turn, job.runs.len());
-                    job.runs.push(Run { process, turn, at: record.at, hash: *hash, settled: None });
+                    job.runs.push(Run { span, turn, hash: *hash, settled: None });
                 }
-                Event::Settled { turn, outcome } => {
+                Event::Settled { turn, .. } | Event::Unrecorded { turn } => {
                     if let Some(place) = running.remove(turn) {
-                        self.job(&turn.id).runs[place].settled = Some((record.at, *outcome));
+                        let run = &mut self.job(&turn.id).runs[place];
+                        run.span.to = Some(*at);
+                        run.settled = if let Event::Settled { outcome, .. } = event { Some(*outcome) } else { None };
+                    }
+                }
+                Event::Redriving { turn } => {
+                    let job = self.job(&turn.id);
+                    redriving.insert(turn, job.redrives.len());
+                    job.redrives.push((turn, span));
+                }
+                Event::Redriven { turn } | Event::Unredriven { turn } => {
+                    if let Some(place) = redriving.remove(turn) {
+                        self.job(&turn.id).redrives[place].1.to = Some(*at);
                     }
                 }
                 Event::Effect { id } => self.job(id).effects += 1,
                 Event::Dead { id } => self.job(id).dead += 1,
-                Event::Fault { kind, victim } => self.harms.push(Harm { kind: *kind, victim, at: record.at }),
+                Event::Terms { is_atomic } => self.is_atomic = *is_atomic,
+                Event::Fault { kind, victim } => self.harms.push(Harm::new(*kind, victim, *at)),
+                Event::Healed => self.harms.iter_mut().for_each(|harm| harm.heal(*at)),
                 _ => {}
             }
         }
-        if !invoked.is_empty() {
-            self.unanswered.insert(process, invoked.len());
+        if invoked.len() + redriving.len() > 0 {
+            self.unanswered.insert(process, invoked.len() + redriving.len());
+        }
+    }
+
+    fn answer(&mut self, id: &'a str, event: &Event, at: i64) {
+        let job = self.job(id);
+        job.is_stored |= matches!(event, Event::Stored { .. });
+        job.is_rejected |= matches!(event, Event::Rejected { .. });
+        if let Some(publish) = &mut job.publish {
+            publish.to = Some(at);
         }
     }
 
@@ -130,9 +157,16 @@ impl<'a> Stories<'a> {
     }
 
     /// What follows a stored job is stored with that job's end.
-    fn store_followers(&mut self) {
-        let stored: Vec<&str> = self.jobs.values().filter(|job| job.is_stored).filter_map(|job| job.then).collect();
-        stored.into_iter().for_each(|id| self.job(id).is_stored = true);
+    fn lead(&mut self) {
+        let leaders: Vec<(&str, &str, bool)> =
+            self.jobs.iter().filter_map(|(id, job)| Some((*id, job.then?, job.is_stored))).collect();
+        for (leader, follower, is_stored) in leaders {
+            let job = self.job(follower);
+            job.is_stored |= is_stored;
+            job.leader = Some(leader);
+            // Its publish is the end of its leader.
+            job.publish = None;
+        }
     }
 }
 
@@ -155,16 +189,11 @@ impl Story<'_> {
 impl Run<'_> {
     /// True when the run was recorded as over.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.settled, Some((_, Settled::Gone | Settled::Back)))
+        matches!(self.settled, Some(Settled::Gone | Settled::Back))
     }
 
-    /// True when what was done to its process explains that the turn runs once more.
-    pub(super) fn is_cut_by(&self, harm: &Harm<'_>) -> bool {
-        harm.victim == self.process
-            && match harm.kind {
-                Fault::Kill | Fault::Blackout | Fault::Point => self.settled.is_none(),
-                Fault::Steal => self.at <= harm.at + STEAL_US && self.settled.is_none_or(|(at, _)| at > harm.at),
-                Fault::Drain => false,
-            }
+    /// Returns where among its job's turns it stands.
+    pub(super) fn step(&self) -> (u32, u32) {
+        (self.turn.sequence, self.turn.attempt)
     }
 }

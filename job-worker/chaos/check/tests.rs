@@ -1,87 +1,8 @@
 //! Made-up histories: a good one, and for each rule one that breaks it and nothing else.
 
-use super::*;
-use crate::record::{Record, Settled, Turn};
-use crate::script::Expected;
-
-const SECOND: i64 = 1_000_000;
-
-/// A run of three processes: `p` publishes, `w` and `v` work, and the director looks on.
-#[derive(Clone, Default)]
-struct Tale {
-    now: i64,
-    histories: Vec<History>,
-}
-
-impl Tale {
-    /// Appends what a process did a millisecond later.
-    fn note(mut self, process: &str, event: Event) -> Self {
-        self.now += 1000;
-        let record = Record { at: self.now, event };
-        match self.histories.iter_mut().find(|history| history.process == process) {
-            Some(history) => history.records.push(record),
-            None => self.histories.push(History { process: process.into(), records: vec![record] }),
-        }
-        self
-    }
-
-    fn invoked(self, id: &str, dies: bool, attempts: u32) -> Self {
-        let expected = Expected { dies, attempts, turns: 0 };
-        self.note("p", Event::Invoked { id: id.into(), hash: 7, expected, then: None })
-    }
-
-    fn stored(self, id: &str) -> Self {
-        self.note("p", Event::Stored { id: id.into() })
-    }
-
-    fn job(self, id: &str, attempts: u32) -> Self {
-        self.invoked(id, false, attempts).stored(id)
-    }
-
-    fn started(self, process: &str, id: &str, attempt: u32) -> Self {
-        self.note(process, Event::Started { turn: turn(id, attempt), hash: 7 })
-    }
-
-    fn effect(self, process: &str, id: &str) -> Self {
-        self.note(process, Event::Effect { id: id.into() })
-    }
-
-    fn settled(self, process: &str, id: &str, attempt: u32, outcome: Settled) -> Self {
-        self.note(process, Event::Settled { turn: turn(id, attempt), outcome })
-    }
-
-    fn failed(self, process: &str, id: &str, attempt: u32) -> Self {
-        self.started(process, id, attempt).settled(process, id, attempt, Settled::Back)
-    }
-
-    fn done(self, process: &str, id: &str, attempt: u32) -> Self {
-        self.started(process, id, attempt).effect(process, id).settled(process, id, attempt, Settled::Gone)
-    }
-
-    fn fault(self, kind: Fault, victim: &str) -> Self {
-        self.note("director", Event::Fault { kind, victim: victim.into() })
-    }
-
-    fn later(mut self, time: i64) -> Self {
-        self.now += time;
-        self
-    }
-
-    fn check(&self, expected: &[Rule]) -> Report {
-        let report = check(&self.histories);
-        let rules: Vec<Rule> = report.violations.iter().map(|violation| violation.rule).collect();
-        assert_eq!(rules, expected, "{:?}", report.violations);
-        report
-    }
-}
-
-fn turn(id: &str, attempt: u32) -> Turn {
-    Turn { id: id.into(), sequence: 0, attempt }
-}
-
-fn tale() -> Tale {
-    Tale::default()
-}
+use crate::check::tale::{SECOND, Tale, tale, turn};
+use crate::check::{Report, Rule};
+use crate::record::{Event, Fault, Settled, Turn};
 
 #[test]
 fn a_good_run_has_no_violation() {
@@ -116,11 +37,7 @@ fn a_stored_job_without_an_end_is_lost() {
 
 #[test]
 fn what_follows_a_stored_job_must_end_too() {
-    let link = |tale: Tale| {
-        let expected = Expected { dies: false, attempts: 1, turns: 0 };
-        let event = Event::Invoked { id: "l".into(), hash: 7, expected, then: Some("a".into()) };
-        tale.invoked("a", false, 1).note("p", event)
-    };
+    let link = |tale: Tale| tale.invoked("a", false, 1).link("l", "a");
     link(tale()).stored("l").done("w", "l", 1).check(&[Rule::Lost]);
     link(tale()).stored("l").done("w", "l", 1).done("w", "a", 1).check(&[]);
     link(tale()).check(&[]);
@@ -236,4 +153,63 @@ fn kills_that_strike_nobody_make_the_run_void() {
     assert!(busy.settled("w", "a", 1, Settled::Gone).check(&[]).void.is_empty());
     // A producer that waits for an answer has unsettled work, too.
     assert!(tale().invoked("a", false, 1).fault(Fault::Kill, "p").check(&[]).void.is_empty());
+}
+
+/// A turn of a later life, or of one with turns.
+fn in_life(id: &str, sequence: u32, attempt: u32) -> Turn {
+    Turn { sequence, ..turn(id, attempt) }
+}
+
+#[test]
+fn a_redrive_begins_a_new_life_of_attempts() {
+    let dead = |tale: Tale, sequence, attempt| {
+        let turn = in_life("a", sequence, attempt);
+        tale.note("w", Event::Started { turn: turn.clone(), hash: 7 })
+            .note("w", Event::Settled { turn, outcome: Settled::Gone })
+    };
+    let first = dead(tale().lives("a", &[2, 1]).stored("a").failed("w", "a", 1), 0, 2);
+    let redriven = |tale: Tale| {
+        let turn = in_life("a", 0, 2);
+        tale.note("o", Event::Redriving { turn: turn.clone() }).note("o", Event::Redriven { turn })
+    };
+    let end = |tale: Tale, sequence, attempt| dead(tale.effect("w", "a"), sequence, attempt);
+    end(redriven(first.clone()), 1, 1).check(&[]);
+    // It goes on counting.
+    end(redriven(first.clone()), 1, 3).check(&[Rule::Attempts]);
+    end(redriven(first.clone()), 0, 3).check(&[Rule::Attempts]);
+    // It ended without the life that was to follow, and it never got one.
+    first.clone().effect("w", "a").check(&[Rule::Attempts]);
+    redriven(first).check(&[Rule::Lost]);
+}
+
+#[test]
+fn a_failure_needs_a_fault_of_the_broker_that_it_fell_into() {
+    let rejected = |tale: Tale| tale.note("p", Event::Rejected { id: "a".into(), error: "no".into() });
+    let unrecorded = |tale: Tale| tale.note("w", Event::Unrecorded { turn: turn("b", 1) });
+    let fall = |tale: Tale| tale.fault(Fault::Broker, "broker").note("director", Event::Healed);
+    let begun = tale().invoked("a", false, 1).job("b", 1).started("w", "b", 1).effect("w", "b");
+    unrecorded(rejected(fall(begun.clone()))).check(&[]);
+    unrecorded(rejected(begun.clone())).check(&[Rule::Rejected, Rule::Unrecorded]);
+    let before = fall(unrecorded(rejected(begun.clone())).later(9 * SECOND));
+    before.check(&[Rule::Rejected, Rule::Unrecorded]);
+    let after = |fault: Tale| {
+        let begun = fault.later(20 * SECOND).invoked("a", false, 1).job("b", 1).started("w", "b", 1).effect("w", "b");
+        unrecorded(rejected(begun))
+    };
+    after(fall(tale())).check(&[Rule::Rejected, Rule::Unrecorded]);
+    // One that never healed excuses all that follows.
+    after(tale().fault(Fault::Broker, "broker")).check(&[]);
+    // A kill of another process excuses nothing.
+    unrecorded(begun.fault(Fault::Kill, "v")).check(&[Rule::Unrecorded]);
+}
+
+#[test]
+fn who_worked_works_again_soon_after_the_broker_is_back() {
+    let worked = tale().job("a", 1).done("w", "a", 1).fault(Fault::Broker, "broker").later(8 * SECOND);
+    let back = worked.note("director", Event::Healed).job("b", 1);
+    back.clone().later(10 * SECOND).done("w", "b", 1).check(&[]);
+    back.clone().later(20 * SECOND).done("w", "b", 1).check(&[Rule::Idle]);
+    // One that was killed meanwhile, or told to stop, need not.
+    back.clone().later(5 * SECOND).fault(Fault::Kill, "w").later(SECOND).done("v", "b", 1).check(&[]);
+    back.later(5 * SECOND).note("w", Event::Draining).done("v", "b", 1).check(&[]);
 }

@@ -12,10 +12,12 @@ use job_core::clock::Timestamp;
 use job_core::name::{JobId, QueueName};
 
 mod dead;
+mod topology;
 
 pub(super) use dead::{
     DeadCommand, EditFlags, FilterFlags, ListFlags, PurgeFlags, RetryFlags, SelectionFlags, ShowFlags,
 };
+pub(super) use topology::{PruneFlags, TopologyCommand};
 
 /// Runs background jobs, shows what waits, and puts right what failed.
 #[derive(Debug, Parser)]
@@ -42,6 +44,9 @@ pub(super) enum Command {
     /// Look at dead jobs, and decide what becomes of them
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Make queues and bindings exist, show them, and remove subscriptions
+    #[command(subcommand)]
+    Topology(TopologyCommand),
     /// Cancel a job that has not started
     Cancel(CancelFlags),
     /// Copy all jobs into a new file while workers go on (SQLite)

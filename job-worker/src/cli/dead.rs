@@ -3,7 +3,6 @@
 //! Nothing is lost on the way: a job is settled only after it was taken, in one step with its return to its queue where
 //! the broker can, and what a killed command had taken comes back.
 
-mod ask;
 mod change;
 mod report;
 mod selection;
@@ -18,9 +17,10 @@ use job_core::name::{JobId, QueueName};
 use crate::cli::args::{DeadCommand, EditFlags, PurgeFlags, RetryFlags};
 use crate::cli::dead::change::{Change, Changer, Tally};
 use crate::cli::dead::selection::{Selection, Wanted};
-use crate::cli::exit::Failure;
-use crate::cli::input;
+use crate::cli::exit::{Failure, say};
 use crate::cli::operator::Operator;
+use crate::cli::output::count;
+use crate::cli::{ask, input};
 
 pub(super) async fn dead(url: &str, command: &DeadCommand) -> Result<ExitCode, Failure> {
     Operator::run(url, async |operator| match command {
@@ -56,12 +56,18 @@ async fn purge(operator: &Operator, flags: &PurgeFlags) -> Result<ExitCode, Fail
         Wanted::Id(id) => found(operator, id, selection.queue.as_ref()).await.map(|_| 1)?,
         _ => walk::count(operator.inspect()?, &selection).await?,
     };
-    if count > 0 && !flags.yes && !ask::confirm_purge(count)? {
+    if count > 0 && !flags.yes && !confirm_purge(count)? {
+        say("nothing was deleted");
         return Ok(ExitCode::SUCCESS);
     }
     let (tally, failure) = change(operator, &selection, Change::Purge).await?;
     report::report("purged", &tally, flags.output);
     report::end(&tally, failure)
+}
+
+fn confirm_purge(jobs: usize) -> Result<bool, Failure> {
+    let jobs = count(jobs, "dead job");
+    ask::confirm(&format!("{jobs} would be deleted for ever"), &format!("Delete {jobs} for ever?"))
 }
 
 /// Changes what was selected; a failure half-way comes with what was done before it.

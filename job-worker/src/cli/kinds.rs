@@ -39,9 +39,13 @@ pub(super) async fn list(url: &str, output: OutputFlags) -> Result<(), Failure> 
 /// Returns the kinds that are linked into this program.
 pub(super) fn linked() -> Result<Vec<Known>> {
     Registry::linked()?;
-    JobType::linked()
-        .map(|job| Ok(Known { entry: KindEntry::new(job.kind, job.aliases, &job.options)?, linked: Some(job) }))
-        .collect()
+    // An ephemeral subscription has no queue that anybody could name.
+    let is_named = |job: &&JobType| job.options.subscription.is_none_or(|subscription| !subscription.is_ephemeral);
+    let known = |job: &'static JobType| {
+        let entry = KindEntry::new(job.kind, job.aliases, job.queue()?, &job.options);
+        Ok(Known { entry, linked: Some(job) })
+    };
+    JobType::linked().filter(is_named).map(known).collect()
 }
 
 /// Puts both together, in the order of the kinds.

@@ -142,7 +142,9 @@ impl Observer for Counts {
                 add(&self.ended);
                 match outcome {
                     FinishedOutcome::Completed => add(&self.done),
-                    FinishedOutcome::Retried | FinishedOutcome::Dead(_) => add(&self.failed),
+                    FinishedOutcome::Retried | FinishedOutcome::Dead(_) | FinishedOutcome::Forgotten => {
+                        add(&self.failed)
+                    }
                     _ => {}
                 }
             }

@@ -1,25 +1,31 @@
-//! `queues`: how much waits where.
+//! `queues`: how much waits where, and which subscriptions nobody consumes any more.
 
 use job_core::broker::QueueStats;
 use job_core::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::args::OutputFlags;
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, say};
 use crate::cli::operator::Operator;
 use crate::cli::output::print_rows;
+use crate::subscription_log::{SubscriptionEntry, announced};
 
 pub(super) async fn list(url: &str, output: OutputFlags) -> Result<(), Failure> {
     Operator::run(url, async |operator| {
         let now = operator.clock().now();
-        let rows = operator.inspect()?.queues().await?.iter().map(|stats| row(stats, now)).collect();
-        print_rows(rows, &["queue", "ready", "delayed", "running", "oldest_ready_milliseconds"], output.json);
+        let subscriptions = announced(&*operator.client.broker().ledger()).await?;
+        let subscription = |stats: &QueueStats| subscriptions.iter().find(|entry| entry.queue == stats.name);
+        let stats = operator.inspect()?.queues().await?;
+        let rows = stats.iter().map(|stats| row(stats, subscription(stats), now)).collect();
+        let columns = ["queue", "ready", "delayed", "running", "oldest_ready_milliseconds", "subscription"];
+        print_rows(rows, &columns, output.json);
+        subscriptions.iter().filter(|entry| entry.is_abandoned(now)).for_each(tell_abandoned);
         Ok(())
     })
     .await
 }
 
-fn row(stats: &QueueStats, now: Timestamp) -> Value {
+fn row(stats: &QueueStats, subscription: Option<&SubscriptionEntry>, now: Timestamp) -> Value {
     let age = stats.oldest_ready.map(|at| (now - at).num_milliseconds().max(0));
     json!({
         "queue": stats.name,
@@ -27,5 +33,17 @@ fn row(stats: &QueueStats, now: Timestamp) -> Value {
         "delayed": stats.delayed,
         "running": stats.running,
         "oldest_ready_milliseconds": age,
+        "subscription": subscription.map(|entry| if entry.is_abandoned(now) { "abandoned" } else { "consumed" }),
+        "last_consumed": subscription.and_then(|entry| entry.consumed_at),
     })
+}
+
+/// It gathers events all the time.
+fn tell_abandoned(entry: &SubscriptionEntry) {
+    let queue = &entry.queue;
+    let since = entry.consumed_at.map_or_else(|| "none ever did".to_owned(), |at| format!("the last did at {at}"));
+    say(&format!(
+        "note: no worker consumes the subscription \"{queue}\" ({since}), and it gathers events; start one, or remove it \
+         with `topology prune {queue}`"
+    ));
 }

@@ -41,7 +41,7 @@ where
     let builder = setup(builder).await.map_err(|e| Error::invalid("the worker's setup failed").caused_by(e))?;
     let worker = builder.flags(flags, queues).build()?;
     for (queue, kind) in worker.handled() {
-        metrics.declare(&QueueName::parse_any(queue)?, &Kind::parse(kind)?);
+        metrics.declare(queue, &Kind::parse(kind)?);
     }
     let names = worker.queue_names().map(QueueName::parse_any).collect::<Result<Vec<_>>>()?;
     let admin = match flags.admin {

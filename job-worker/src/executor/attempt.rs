@@ -19,19 +19,26 @@ use crate::middleware::{RunResult, wrap};
 use crate::roster::Route;
 use crate::verdict::Ending;
 
-/// Runs a decoded job once, in its middleware.
-pub(super) async fn attempt(executor: &Executor, route: &Route, parts: &Parts, work: Work) -> Ending {
+/// Runs a decoded job once, in its middleware; `around` is there when anything but the handler needs it.
+pub(super) async fn attempt(
+    executor: &Executor,
+    route: &Route,
+    turn: Turn,
+    around: Option<Parts>,
+    work: Work,
+) -> Ending {
     let (work, is_blocking) = match work {
         Work::Async(work) => (work, false),
         Work::Blocking(call) => (on_blocking_pool(call), true),
     };
-    let work = wrap(&executor.middleware, parts, work);
-    let turn = Turn { kind: route.kind, queue: parts.queue.clone(), envelope: parts.envelope.clone() };
+    let work = match &around {
+        Some(parts) => wrap(&executor.middleware, parts, work),
+        None => work,
+    };
     let guarded = Guarded { work: Some(work), turn, watch: executor.stall.clone() };
-    if is_blocking {
-        attempt_blocking(executor, route, parts, guarded).await
-    } else {
-        attempt_async(executor, route, guarded).await
+    match around {
+        Some(parts) if is_blocking => attempt_blocking(executor, route, &parts, guarded).await,
+        _ => attempt_async(executor, route, guarded).await,
     }
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use job_core::broker::Delivery;
-use job_core::clock::Timestamp;
+use job_core::clock::{Timestamp, later};
 use job_core::envelope::{Content, DeathReason, Envelope};
+use job_core::name::QueueName;
+use job_core::options::JobOptions;
 
 use crate::roster::{Roster, Route};
 
@@ -35,7 +37,7 @@ pub(crate) fn check<'a>(delivery: &Delivery, roster: &'a Roster, limits: &Limits
     if let Some(defect) = &delivery.defect {
         return Err(Refusal::Dead(DeathReason::Undecodable, defect.clone()));
     }
-    let route = check_envelope(&delivery.envelope, roster, limits)?;
+    let route = check_envelope(&delivery.envelope, &delivery.queue, roster, limits)?;
     let is_suspect = delivery.redeliveries >= DEATHS_MAX && !delivery.queue.is_suspect();
     if is_suspect { Err(Refusal::Suspect) } else { Ok(route) }
 }
@@ -43,15 +45,13 @@ pub(crate) fn check<'a>(delivery: &Delivery, roster: &'a Roster, limits: &Limits
 /// Finds the route of an envelope whose metadata could be read, unless it must not run.
 pub(crate) fn check_envelope<'a>(
     envelope: &Envelope,
+    queue: &QueueName,
     roster: &'a Roster,
     limits: &Limits,
 ) -> Result<&'a Arc<Route>, Refusal> {
     check_payload(envelope, limits)?;
     check_chain(envelope)?;
-    let Some(kind) = &envelope.kind else {
-        return Err(Refusal::Park("the message names no kind".into()));
-    };
-    roster.find(kind.as_str()).map_err(Refusal::Park)
+    roster.find(queue, envelope).map_err(Refusal::Park)
 }
 
 fn check_payload(envelope: &Envelope, limits: &Limits) -> Result<(), Refusal> {
@@ -68,9 +68,13 @@ fn check_payload(envelope: &Envelope, limits: &Limits) -> Result<(), Refusal> {
 }
 
 /// Checks that a job's first run starts in time. A turn, as a snooze begins one, follows a run.
-pub(super) fn check_expiry(envelope: &Envelope, now: Timestamp) -> Result<(), String> {
+///
+/// Who publishes an event knows nothing of the subscription's own limit, which counts from the publish.
+pub(super) fn check_expiry(envelope: &Envelope, options: &JobOptions, now: Timestamp) -> Result<(), String> {
     let has_started = envelope.attempt > 1 || envelope.sequence > 0;
-    match envelope.details.expires {
+    let of_subscription = || options.expires.filter(|_| options.subscription.is_some());
+    let expires = envelope.details.expires.or_else(|| of_subscription().map(|d| later(envelope.enqueued_at, d)));
+    match expires {
         Some(expires) if expires < now && !has_started => Err(format!("it was not started by {expires}")),
         _ => Ok(()),
     }
@@ -131,10 +135,13 @@ mod tests {
         let kind = job_core::name::Kind::parse("a").unwrap();
         let mut envelope = Envelope::new(job_core::name::JobId::new(now), kind, Vec::new(), now);
         envelope.details.expires = Some(now);
-        assert_eq!(check_expiry(&envelope, now), Ok(()));
+        assert_eq!(check_expiry(&envelope, &JobOptions::DEFAULT, now), Ok(()));
         let late = now + std::time::Duration::from_secs(1);
-        assert_eq!(check_expiry(&envelope, late), Err("it was not started by 2026-01-01 12:00:00 UTC".to_owned()));
+        assert_eq!(
+            check_expiry(&envelope, &JobOptions::DEFAULT, late),
+            Err("it was not started by 2026-01-01 12:00:00 UTC".to_owned())
+        );
         envelope.attempt = 2;
-        assert_eq!(check_expiry(&envelope, late), Ok(()));
+        assert_eq!(check_expiry(&envelope, &JobOptions::DEFAULT, late), Ok(()));
     }
 }

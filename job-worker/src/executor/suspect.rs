@@ -109,7 +109,9 @@ impl Executor {
             None => None,
             Some(limit) => Some(limit.permit().await),
         };
-        Arc::clone(self).run(Admitted { job, route, slot: None, permit }).await;
+        if let Some(settling) = Arc::clone(self).run(Admitted { job, route, slot: None, permit }).await {
+            self.follow_here(settling).await;
+        }
     }
 
     /// Stores the job with its next crash counted, before the run that may cause it.

@@ -26,7 +26,7 @@ pub(super) const PHASES: [(Phase, &str); 5] = [
 ];
 
 /// One of each, in the order of [`RunSeries::finished`]'s index.
-const OUTCOMES: [FinishedOutcome; 7] = [
+const OUTCOMES: [FinishedOutcome; 8] = [
     FinishedOutcome::Completed,
     FinishedOutcome::Retried,
     FinishedOutcome::Snoozed,
@@ -34,6 +34,7 @@ const OUTCOMES: [FinishedOutcome; 7] = [
     FinishedOutcome::Dead(DeathReason::Attempts),
     FinishedOutcome::Released,
     FinishedOutcome::Unrecorded,
+    FinishedOutcome::Forgotten,
 ];
 
 /// Every family.
@@ -141,6 +142,7 @@ impl RunSeries {
             FinishedOutcome::Dead(_) => 4,
             FinishedOutcome::Released => 5,
             FinishedOutcome::Unrecorded => 6,
+            FinishedOutcome::Forgotten => 7,
         }]
     }
 }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 
+use job_core::broker::Broker;
 use job_core::broker::memory::MemoryBroker;
 use job_core::client::Client;
 use job_core::clock::{Clock, Timestamp};
@@ -16,9 +17,10 @@ use job_core::registry::Registry;
 use tokio::sync::Mutex;
 
 use crate::middleware::Middleware;
+use crate::placement::Placement;
 use crate::slots::Slots;
-use crate::testing::Harness;
 use crate::testing::drained::Tally;
+use crate::testing::{Harness, at_once};
 use crate::worker::{Worker, WorkerBuilder};
 
 /// 2026-01-01, noon, in seconds since 1970.
@@ -85,10 +87,13 @@ impl HarnessBuilder {
         let registry = self.registry.map_or_else(Registry::linked, Ok)?;
         let tally = Arc::new(Tally::default());
         let worker = self.worker.client(client.clone()).registry(registry.clone()).observer(Arc::clone(&tally) as _);
-        let executor = worker.build_executor()?;
+        let placement = Placement::new(&registry)?;
+        let executor = worker.build_executor(&placement)?;
+        // Events reach the subscriptions as if their workers had started once.
+        at_once(broker.declare(&placement.topology(&placement.queues())))?;
         // One job after the other, whatever its queue.
         let slots = Slots::new(1, &[(1, None)]);
-        Ok(Harness { broker, client, registry, executor, slots, tally, turn: Mutex::default() })
+        Ok(Harness { broker, client, registry, placement, executor, slots, tally, turn: Mutex::default() })
     }
 }
 

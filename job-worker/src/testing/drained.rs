@@ -17,6 +17,8 @@ pub struct Drained {
     pub continued: usize,
     /// Jobs that died, by their last run or without one.
     pub dead: usize,
+    /// Runs of ephemeral subscriptions that failed: nothing is kept of them.
+    pub forgotten: usize,
     /// Jobs that were put aside without a run: their handler is not here.
     pub parked: usize,
 }
@@ -46,6 +48,7 @@ impl Observer for Tally {
                 FinishedOutcome::Snoozed => drained.snoozed += 1,
                 FinishedOutcome::Continued => drained.continued += 1,
                 FinishedOutcome::Dead(_) => drained.dead += 1,
+                FinishedOutcome::Forgotten => drained.forgotten += 1,
                 // Neither happens here: nobody stops the harness, and its deliveries are never somebody else's.
                 FinishedOutcome::Released | FinishedOutcome::Unrecorded => {}
             },

@@ -25,7 +25,11 @@ impl<'a> TestRun<'a> {
         let envelope = || {
             let now = harness.clock().now();
             let envelope = Envelope::new(JobId::new(now), Kind::parse(J::KIND)?, encode(job)?, now);
-            Ok((envelope, QueueName::parse_any(J::OPTIONS.queue_or_default())?))
+            let queue = match harness.placement.of(J::KIND) {
+                Some(place) => place.queue.clone(),
+                None => J::OPTIONS.queue_name(J::KIND)?,
+            };
+            Ok((envelope, queue))
         };
         Self { harness, envelope: envelope() }
     }

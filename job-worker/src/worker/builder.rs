@@ -18,11 +18,12 @@ use job_core::registry::{Registry, Work};
 
 use crate::config::{QueueConfig, WorkerConfig};
 use crate::executor::stall::StallWatch;
-use crate::executor::{Executor, Limits};
+use crate::executor::{Executor, Limits, Line};
 use crate::in_flight::InFlight;
 use crate::middleware::Middleware;
 use crate::monitor::Heartbeat;
-use crate::roster::{Handlers, Roster, check_registry, linked_queues};
+use crate::placement::Placement;
+use crate::roster::{Handlers, Roster, check_registry};
 use crate::shutdown::StopHandle;
 use crate::worker::{Worker, intakes};
 
@@ -144,7 +145,7 @@ impl WorkerBuilder {
     ///
     /// # Errors
     /// Every problem at once, a line each: settings, unknown queues, kinds without handler, missing states, two types
-    /// of one kind, no types at all, a program that aborts on panic.
+    /// of one kind, subscriptions without group, no types at all, a program that aborts on panic.
     pub fn build(self) -> Result<Worker> {
         check_unwinding()?;
         let registry = self.registry.clone().map_or_else(Registry::linked, Ok)?;
@@ -152,26 +153,28 @@ impl WorkerBuilder {
         let client = self.client.clone().ok_or_else(no_client)?;
         let mut problems = self.mistakes.clone();
         problems.extend(self.config.validate().err().map(|e| e.to_string()));
-        let queues = self.queues(&linked_queues(&registry)?, &mut problems);
+        let placement = Placement::new(&registry)?;
+        let queues = self.queues(&placement, &mut problems);
         let consumed: BTreeSet<QueueName> = queues.iter().map(|q| q.name.clone()).collect();
-        let (roster, missing) = Roster::new(&registry, &self.handlers, &self.states, &consumed);
+        let (roster, missing) = Roster::new(&registry, &self.handlers, &self.states, &placement, &consumed);
         problems.extend(missing);
+        problems.extend(roster.held_too_long(&consumed, &client.broker().capabilities()));
         if !problems.is_empty() {
             return Err(Error::invalid(problems.join("\n")));
         }
-        Ok(self.assemble(&client, queues, roster))
+        Ok(self.assemble(&client, queues, roster, placement))
     }
 
     /// Makes only what runs jobs, without what takes them from queues. A kind that cannot run here is no mistake before
     /// one of its jobs comes.
-    pub(crate) fn build_executor(self) -> Result<Arc<Executor>> {
+    pub(crate) fn build_executor(self, placement: &Placement) -> Result<Arc<Executor>> {
         let registry = self.registry.clone().map_or_else(Registry::linked, Ok)?;
         check_registry(&registry)?;
         let client = self.client.clone().ok_or_else(no_client)?;
         if !self.mistakes.is_empty() {
             return Err(Error::invalid(self.mistakes.join("\n")));
         }
-        let (roster, _) = Roster::new(&registry, &self.handlers, &self.states, &BTreeSet::new());
+        let (roster, _) = Roster::new(&registry, &self.handlers, &self.states, placement, &BTreeSet::new());
         Ok(self.executor(&client, roster))
     }
 
@@ -188,12 +191,13 @@ impl WorkerBuilder {
             limits: Limits { payload_bytes_max: self.config.payload_bytes_max, depth_max: self.config.depth_max },
             stop: StopHandle::new(),
             in_flight: InFlight::new(),
+            line: Line::default(),
             interrupted: AtomicUsize::new(0),
             lane: Arc::default(),
         })
     }
 
-    fn assemble(self, client: &Client, queues: Vec<QueueConfig>, roster: Roster) -> Worker {
+    fn assemble(self, client: &Client, queues: Vec<QueueConfig>, roster: Roster, placement: Placement) -> Worker {
         let executor = self.executor(client, roster);
         let (client, clock, stop) = (executor.client.clone(), executor.clock.clone(), executor.stop.clone());
         let intakes = intakes(&queues, &self.config, client.broker(), &executor, &stop);
@@ -201,6 +205,7 @@ impl WorkerBuilder {
         Worker {
             config,
             queues,
+            placement,
             client,
             executor,
             intakes,
@@ -213,19 +218,22 @@ impl WorkerBuilder {
     }
 
     /// Returns the queues to consume: the configured ones, or else those of the jobs and of the builder.
-    fn queues(&self, linked: &BTreeSet<QueueName>, problems: &mut Vec<String>) -> Vec<QueueConfig> {
+    fn queues(&self, placement: &Placement, problems: &mut Vec<String>) -> Vec<QueueConfig> {
+        let linked = placement.queues();
         let mut known: Vec<QueueConfig> = self.extra_queues.clone();
         let is_new = |name: &&QueueName| !self.extra_queues.iter().any(|q| q.name == **name);
         known.extend(linked.iter().filter(is_new).cloned().map(QueueConfig::new));
         if self.config.queues.is_empty() {
             return known;
         }
-        for queue in &self.config.queues {
+        let meant = |queue: &QueueConfig| QueueConfig { name: placement.resolve(&queue.name), ..queue.clone() };
+        let queues: Vec<QueueConfig> = self.config.queues.iter().map(meant).collect();
+        for queue in &queues {
             if !known.iter().any(|k| k.name == queue.name) {
                 problems.push(unknown_queue(&queue.name, &known));
             }
         }
-        self.config.queues.clone()
+        queues
     }
 }
 

@@ -1,6 +1,9 @@
 //! End-to-end tests: the real worker binary, real files, real signals.
 
+#[path = "../../../job-core/tests/amqp_node/mod.rs"]
+mod amqp_node;
 mod dead;
+mod disk;
 mod guide;
 mod history;
 mod kill;
@@ -8,5 +11,7 @@ mod mistakes;
 mod operator;
 mod poison;
 mod scene;
+mod sharing;
 mod stop;
+mod topology;
 mod troubles;

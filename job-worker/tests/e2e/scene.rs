@@ -1,8 +1,11 @@
-//! The stage of an end-to-end test: a folder, a database in it, and worker processes.
+//! The stage of an end-to-end test: a folder, a broker, and worker processes.
+//!
+//! The broker is a database in that folder; with `JOB_TEST_BROKER=rabbitmq` in the environment, a namespace of its own on
+//! the node that the tests share. What is only true of a file has its scene [on a file](Scene::on_file).
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +15,7 @@ use job_core::{Client, JobId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::amqp_node;
 use crate::history::History;
 
 /// How long a condition may take to come true: a bound on liveness, not a measure of speed.
@@ -22,6 +26,7 @@ pub(crate) fn patience() -> Duration {
 
 pub(crate) struct Scene {
     folder: TempDir,
+    url: String,
     pub(crate) client: Client,
     processes: AtomicUsize,
 }
@@ -46,18 +51,42 @@ pub(crate) struct Answer {
 }
 
 impl Scene {
+    /// On the broker that this run of the tests is to try.
     pub(crate) async fn new() -> Self {
+        match std::env::var("JOB_TEST_BROKER").as_deref() {
+            Ok("rabbitmq") => Self::set(tempfile::tempdir().expect("a temporary folder"), namespace()).await,
+            Ok(other) => panic!("JOB_TEST_BROKER is \"rabbitmq\" or not set, not {other:?}"),
+            Err(_) => Self::on_file().await,
+        }
+    }
+
+    pub(crate) async fn on_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let client = Client::connect(&url(&folder)).await.expect("a fresh database");
-        Self { folder, client, processes: AtomicUsize::new(0) }
+        let url = url(&folder.path().join("jobs.db"));
+        Self::set(folder, url).await
+    }
+
+    /// A scene whose database stands alone on some other disk.
+    pub(crate) async fn on_disk(disk: &Path) -> Self {
+        Self::set(tempfile::tempdir().expect("a temporary folder"), url(&disk.join("jobs.db"))).await
+    }
+
+    async fn set(folder: TempDir, url: String) -> Self {
+        let client = Client::connect(&url).await.expect("a broker of its own");
+        Self { folder, url, client, processes: AtomicUsize::new(0) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
+    /// The database of a scene on a file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.url.strip_prefix("sqlite:").expect("this scene is on a file").into()
+    }
+
     pub(crate) fn url(&self) -> String {
-        url(&self.folder)
+        self.url.clone()
     }
 
     pub(crate) fn history(&self) -> History {
@@ -85,6 +114,11 @@ impl Scene {
     /// Runs a command of the fixture worker, which knows its own jobs.
     pub(crate) fn fixture(&self, args: &[&str]) -> Answer {
         Answer::of(self.command(args), "")
+    }
+
+    /// Runs a command of the worker with subscriptions.
+    pub(crate) fn subscriber(&self, args: &[&str]) -> Answer {
+        Answer::of(self.program(env!("CARGO_BIN_EXE_fixture-subscriber"), args), "")
     }
 
     /// Runs a command of the stock program that reads from stdin.
@@ -153,7 +187,7 @@ impl Scene {
     }
 
     pub(crate) async fn dead(&self, queue: &str) -> Vec<job_core::envelope::Envelope> {
-        let inspect = self.client.broker().inspect().expect("SQLite can be inspected");
+        let inspect = self.client.broker().inspect().expect("this broker can be inspected");
         let queue = job_core::QueueName::parse(queue).expect("a queue's name").dead();
         inspect.peek(&queue, job_core::broker::Page { offset: 0, limit: 1000 }).await.expect("readable")
     }
@@ -249,6 +283,11 @@ pub(crate) async fn wait<F: Future<Output = bool>>(what: &str, mut condition: im
     assert!(clock.timeout(patience(), waiting).await.is_some(), "it did not come true that {what}");
 }
 
-fn url(folder: &TempDir) -> String {
-    format!("sqlite:{}", folder.path().join("jobs.db").display())
+/// A namespace that nobody has used, on the shared node.
+fn namespace() -> String {
+    format!("{}?namespace=e2e-{:016x}", amqp_node::url(), fastrand::u64(..))
+}
+
+fn url(database: &Path) -> String {
+    format!("sqlite:{}", database.display())
 }

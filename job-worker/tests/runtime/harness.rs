@@ -20,7 +20,8 @@ use tokio::sync::Notify;
 use crate::scene::registry;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const NOTHING: Drained = Drained { completed: 0, retried: 0, snoozed: 0, continued: 0, dead: 0, parked: 0 };
+const NOTHING: Drained =
+    Drained { completed: 0, retried: 0, snoozed: 0, continued: 0, dead: 0, forgotten: 0, parked: 0 };
 
 fn harness(kinds: &[&str]) -> Harness {
     builder(kinds).build().unwrap()

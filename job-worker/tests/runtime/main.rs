@@ -8,3 +8,6 @@ mod outcomes;
 mod scene;
 mod sharing;
 mod start;
+mod subscriptions;
+
+job_core::application!("shop");

@@ -55,11 +55,6 @@ pub(super) fn is_mismatch(cause: &lapin::Error) -> bool {
     matches!(protocol(cause).map(AMQPError::kind), Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)))
 }
 
-/// Says whether a call was refused before anything of it was sent.
-pub(super) fn is_unsent(cause: &lapin::Error) -> bool {
-    matches!(cause.kind(), ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_))
-}
-
 /// Returns what RabbitMQ itself said.
 pub(super) fn protocol(cause: &lapin::Error) -> Option<&AMQPError> {
     match cause.kind() {

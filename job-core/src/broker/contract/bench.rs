@@ -12,7 +12,7 @@ use crate::broker::{Outgoing, Stored};
 use crate::clock::{Timestamp, later};
 use crate::envelope::Envelope;
 use crate::error::Result;
-use crate::name::QueueName;
+use crate::name::{ExchangeName, QueueName};
 use crate::topology::Topology;
 
 /// The fixture of one case, and what it can do.
@@ -43,6 +43,14 @@ impl Bench {
 
     pub(super) fn delay(&self) -> Duration {
         self.fixture.delay()
+    }
+
+    /// Makes somebody else's exchange exist, under a name that no other case has: exchanges have no namespace but their own.
+    pub(super) async fn own_exchange(&self) -> ExchangeName {
+        let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
+        let name = ExchangeName::parse(&format!("foreign-{name}")).expect("a valid exchange name");
+        self.fixture.own_exchange(name.as_str()).await;
+        name
     }
 
     /// Kills a process and lets the others notice.

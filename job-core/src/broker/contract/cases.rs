@@ -75,11 +75,23 @@ macro_rules! __contract_list {
             route::a_direct_event_reaches_equal_keys_only [];
             route::a_headers_event_reaches_those_that_match [];
             route::a_fanout_event_reaches_all_of_its_name [];
+            route::a_foreign_exchange_is_a_namespace_of_its_own [AnyExchange];
             route::an_unheard_event_is_gone [];
+            route::an_event_that_must_reach_a_queue_is_refused_when_none_takes_it [];
             route::a_message_to_a_queue_is_no_event [];
             route::each_copy_lives_by_itself [];
             route::a_binding_declared_twice_gives_one_copy [];
             route::a_binding_is_never_removed_by_declaring_less [];
+
+            lifetime::a_queue_of_a_process_is_gone_when_it_closes [ProcessQueues];
+            lifetime::a_queue_of_a_process_is_gone_when_it_dies [ProcessQueues];
+            lifetime::a_queue_of_a_process_is_nobody_else_s [ProcessQueues];
+            lifetime::what_a_queue_of_a_process_gives_back_comes_again [ProcessQueues];
+            lifetime::nothing_of_a_queue_of_a_process_is_kept_beyond_its_run [ProcessQueues];
+            lifetime::a_durable_queue_is_no_queue_of_a_process [ProcessQueues];
+            lifetime::an_undeclared_queue_hears_nothing_and_keeps_what_it_has [Undeclare];
+            lifetime::an_undeclared_queue_of_a_process_is_gone [Undeclare, ProcessQueues];
+            lifetime::bindings_come_and_go_in_the_sight_of_every_process [Undeclare];
 
             wake::a_publish_wakes_a_waiting_consumer [];
             wake::a_publish_of_another_process_wakes [];

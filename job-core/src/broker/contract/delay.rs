@@ -152,7 +152,7 @@ pub(super) async fn an_event_cannot_be_delayed(bench: Bench) {
     process.declare(patterns.into_iter().fold(Topology::default(), bind)).await;
     let targets = [Target::Topic("a".into()), Target::Direct("a".into()), Target::Headers, Target::Fanout("a".into())];
     for target in targets {
-        let message = Outgoing { target: target.clone(), envelope: process.delayed("later", bench.delay()) };
+        let message = Outgoing::event(target.clone(), process.delayed("later", bench.delay()));
         let answer = process.publish(message).await;
         assert!(answer.as_ref().is_err_and(|error| error.is_invalid()), "{target:?}: {answer:?}");
     }

@@ -23,6 +23,13 @@ pub trait Fixture: Send + Sync {
         Duration::ZERO
     }
 
+    /// Makes an exchange of topic events that is not ours exist, as its owner would. Defaults to nothing: a broker that
+    /// routes by itself has every one.
+    fn own_exchange<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+        let _ = name;
+        Box::pin(std::future::ready(()))
+    }
+
     /// Returns what this broker or fixture has not; the cases that need it do not apply. Defaults to nothing.
     fn lacks(&self) -> &'static [Need] {
         &[]
@@ -52,6 +59,12 @@ pub enum Need {
     Order,
     /// A release or an orderly close does not count as a redelivery.
     Redeliveries,
+    /// An exchange of somebody else needs nobody to declare it first: the broker routes by itself.
+    AnyExchange,
+    /// Queues that go with their process.
+    ProcessQueues,
+    /// [`Broker::undeclare`].
+    Undeclare,
     /// The fixture moves the clock by hand, so that an instant can be hit.
     ManualClock,
 }
@@ -72,7 +85,13 @@ impl Need {
             Self::FireExact => Some(capabilities.is_fire_exact),
             Self::Find => Some(capabilities.can_find),
             Self::Cancel => Some(capabilities.can_cancel),
-            Self::Counts | Self::Order | Self::Redeliveries | Self::ManualClock => None,
+            Self::Counts
+            | Self::Order
+            | Self::Redeliveries
+            | Self::AnyExchange
+            | Self::ProcessQueues
+            | Self::Undeclare
+            | Self::ManualClock => None,
         }
     }
 }

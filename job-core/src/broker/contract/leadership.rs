@@ -138,7 +138,7 @@ pub(super) async fn a_bad_message_uses_up_no_tick(bench: Bench) {
     let process = bench.open_mail().await;
     let leader = lead(&process).await;
     let target = Target::Topic("a".repeat(ROUTING_KEY_BYTES_MAX + 1));
-    let bad = Outgoing { target, envelope: process.envelope("bad") };
+    let bad = Outgoing::event(target, process.envelope("bad"));
     let fired = eventually("fire", leader.fire("nightly", tick(0), bad)).await;
     assert!(fired.as_ref().is_err_and(|error| error.is_invalid()), "{fired:?}");
     let sent = process.envelope("good");

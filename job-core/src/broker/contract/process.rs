@@ -77,14 +77,13 @@ async fn given_back(bench: &Bench, end: impl AsyncFnOnce(Reader)) {
     let first = reader.one().await;
     end(reader).await;
     let mut reader = another.read_mail().await;
-    let rest = reader.take(sent.len() - 1).await;
-    for delivery in &rest {
+    for _ in 1..sent.len() {
+        let delivery = reader.one().await;
         assert_ne!(delivery.envelope.id, first.envelope.id, "what was handed out is not given back");
         if bench.has(Need::Redeliveries) {
             assert_eq!(delivery.redeliveries, 0, "what was not handed out is not redelivered");
         }
-    }
-    for delivery in rest {
+        // Settled as it comes: a broker need not hand out more than the window that it was told.
         done(delivery).await;
     }
     done(first).await;

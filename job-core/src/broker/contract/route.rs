@@ -1,6 +1,7 @@
 //! Cases of events: each bound queue gets one copy, and nobody else does.
 
 use crate::broker::contract::bench::Bench;
+use crate::broker::contract::fixture::Need;
 use crate::broker::contract::message::{map, queue};
 use crate::broker::contract::reader::{done, settle};
 use crate::broker::{Outcome, Outgoing};
@@ -15,7 +16,7 @@ async fn check(bench: &Bench, bindings: &[(&str, Pattern)], target: Target, head
     process.declare(topology.clone()).await;
     let mut event = process.envelope("event");
     event.details.headers = map(headers);
-    let message = Outgoing { target: target.clone(), envelope: event.clone() };
+    let message = Outgoing::event(target.clone(), event.clone());
     let stored = process.publish(message).await.expect("an event is taken");
     bench.check_copies(stored, u32::try_from(heard.len()).expect("a few queues"));
     for Queue { name, .. } in topology.queues {
@@ -91,16 +92,49 @@ pub(super) async fn a_fanout_event_reaches_all_of_its_name(bench: Bench) {
     check(&bench, &bindings, Target::Fanout("prices".into()), &[], &["one", "two"]).await;
 }
 
+pub(super) async fn a_foreign_exchange_is_a_namespace_of_its_own(bench: Bench) {
+    let (legacy, other) = (bench.own_exchange().await, bench.own_exchange().await);
+    let bindings = [
+        ("legacy", topic("order.*").at(legacy.clone())),
+        ("all-of-legacy", topic("#").at(legacy.clone())),
+        ("deeper", topic("order.*.*").at(legacy.clone())),
+        ("other", topic("#").at(other)),
+        ("ours", topic("#")),
+    ];
+    let target = Target::Topic("order.created".into());
+    let foreign = target.clone().at(legacy);
+    check(&bench, &bindings, foreign, &[], &["legacy", "all-of-legacy"]).await;
+    check(&bench, &bindings, target, &[], &["ours"]).await;
+}
+
+pub(super) async fn an_event_that_must_reach_a_queue_is_refused_when_none_takes_it(bench: Bench) {
+    let process = bench.open_mail().await;
+    let target = Target::Topic("order.created".into());
+    let strict = |payload| Outgoing { must_reach: true, ..Outgoing::event(target.clone(), process.envelope(payload)) };
+    let error = process.publish(strict("unheard")).await.expect_err("nobody hears it");
+    assert!(error.is_unheard() && error.is_rejected() && !error.is_unconfirmed(), "{error}");
+
+    process.declare(Topology::default().bind(queue("audit"), topic("order.*"))).await;
+    let heard = strict("heard");
+    let stored = process.publish(heard.clone()).await.expect("one queue takes it");
+    bench.check_copies(stored, 1);
+    if bench.has(Need::Dedup) {
+        let stored = process.publish(heard.clone()).await.expect("the queue holds it: it is heard");
+        bench.check_copies(stored, 0);
+    }
+    process.read(&queue("audit")).await.finish_exactly(&[&heard.envelope]).await;
+}
+
 pub(super) async fn an_unheard_event_is_gone(bench: Bench) {
     let process = bench.open_mail().await;
     let target = Target::Topic("order.created".into());
-    let early = Outgoing { target: target.clone(), envelope: process.envelope("early") };
+    let early = Outgoing::event(target.clone(), process.envelope("early"));
     let stored = process.publish(early).await.expect("an event needs no subscriber");
     bench.check_copies(stored, 0);
 
     process.declare(Topology::default().bind(queue("audit"), topic("#"))).await;
     let heard = process.envelope("heard");
-    process.publish(Outgoing { target, envelope: heard.clone() }).await.expect("an event is taken");
+    process.publish(Outgoing::event(target, heard.clone())).await.expect("an event is taken");
     process.read(&queue("audit")).await.finish_exactly(&[&heard]).await;
 }
 
@@ -119,7 +153,7 @@ pub(super) async fn each_copy_lives_by_itself(bench: Bench) {
     process.declare(topology).await;
     let event = process.envelope("event");
     let target = Target::Topic("a".into());
-    process.publish(Outgoing { target, envelope: event.clone() }).await.expect("an event is taken");
+    process.publish(Outgoing::event(target, event.clone())).await.expect("an event is taken");
     let mut one = process.read(&queue("one")).await;
     let delivery = one.one().await;
     let now = process.now();
@@ -135,7 +169,7 @@ pub(super) async fn a_binding_declared_twice_gives_one_copy(bench: Bench) {
     let process = bench.open().await;
     process.declare(topology).await;
     let envelope = process.envelope("event");
-    let message = Outgoing { target: Target::Topic("a".into()), envelope: envelope.clone() };
+    let message = Outgoing::event(Target::Topic("a".into()), envelope.clone());
     let stored = process.publish(message).await.expect("an event is taken");
     bench.check_copies(stored, 1);
     process.read(&queue("audit")).await.finish_exactly(&[&envelope]).await;
@@ -153,7 +187,7 @@ pub(super) async fn a_binding_is_never_removed_by_declaring_less(bench: Bench) {
     let mut reader = another.read(&queue("audit")).await;
     for key in ["a", "b"] {
         let envelope = another.envelope(key);
-        let message = Outgoing { target: Target::Topic(key.into()), envelope: envelope.clone() };
+        let message = Outgoing::event(Target::Topic(key.into()), envelope.clone());
         another.publish(message).await.expect("an event is taken");
         let delivery = reader.one().await;
         assert_eq!(delivery.envelope, envelope);

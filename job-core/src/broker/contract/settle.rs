@@ -39,7 +39,7 @@ pub(super) async fn a_follower_can_be_an_event(bench: Bench) {
     process.declare(Topology::default().bind(queue("audit"), Pattern::Topic("mail.#".into()))).await;
     process.send_mail("hello").await;
     let event = process.envelope("sent");
-    let then = vec![Outgoing { target: Target::Topic("mail.sent".into()), envelope: event.clone() }];
+    let then = vec![Outgoing::event(Target::Topic("mail.sent".into()), event.clone())];
     settle(process.read_mail().await.one().await, Outcome::Done { then }).await;
     process.read(&queue("audit")).await.finish_exactly(&[&event]).await;
 }
@@ -60,7 +60,7 @@ pub(super) async fn a_bad_follower_gives_the_job_back(bench: Bench) {
     let mut reader = process.read_mail().await;
     let bad = Target::Direct("a".repeat(ROUTING_KEY_BYTES_MAX + 1));
     let good = Outgoing::only(mail(), process.envelope("follower"));
-    let then = vec![good, Outgoing { target: bad, envelope: process.envelope("follower") }];
+    let then = vec![good, Outgoing::event(bad, process.envelope("follower"))];
     let settled = eventually("settle", reader.one().await.settle.settle(Outcome::Done { then })).await;
     assert!(settled.as_ref().is_err_and(|error| error.is_invalid()), "{settled:?}");
     reader.finish_exactly(&[&sent]).await;

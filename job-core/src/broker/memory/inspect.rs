@@ -16,7 +16,8 @@ use crate::broker::memory::state::State;
 impl Inspect for MemoryBroker {
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>> {
         Box::pin(ready(self.store.read_as(self.process, |state, now| {
-            state.queues.iter().map(|(name, queue)| stats(state, name, queue, now)).collect()
+            let stats = state.queues.iter().map(|(name, queue)| (queue.is_declared, stats(state, name, queue, now)));
+            stats.filter(|(is_declared, stats)| *is_declared || !stats.is_empty()).map(|(_, stats)| stats).collect()
         })))
     }
 

@@ -11,6 +11,8 @@ use crate::name::JobId;
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) is_declared: bool,
+    /// The process that it goes with, where it is not durable.
+    pub(super) owner: Option<u64>,
     waiting: BTreeMap<Position, Message>,
     ids: HashSet<JobId>,
 }
@@ -41,6 +43,11 @@ impl Message {
 }
 
 impl Queue {
+    /// Makes the queue of a process.
+    pub(super) fn of_process(process: u64) -> Self {
+        Self { owner: Some(process), ..Self::default() }
+    }
+
     /// Adds a message unless its id is held; says whether it did.
     pub(super) fn store(&mut self, message: Message) -> bool {
         let is_new = self.ids.insert(message.envelope.id.clone());

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::name::QueueName;
-use crate::topology::{Binding, Topology};
+use crate::topology::{Binding, Lifetime, Topology};
 
 use crate::broker::memory::queue::{Message, Queue};
 
@@ -63,6 +63,13 @@ impl State {
     pub(super) fn end_process(&mut self, process: ProcessId) {
         self.processes.remove(&process);
         self.leaders.retain(|_, leader| leader.process != process);
+        let owned: Vec<QueueName> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| queue.owner == Some(process))
+            .map(|(name, _)| name.clone())
+            .collect();
+        owned.iter().for_each(|queue| self.undeclare(queue));
         for (_, mut claim) in self.claims.extract_if(|_, claim| claim.process == process).collect::<Vec<_>>() {
             claim.message.redeliveries += 1;
             self.give_back(claim);
@@ -73,27 +80,74 @@ impl State {
         self.processes.contains(&process)
     }
 
-    pub(super) fn declare(&mut self, topology: &Topology) {
-        let bound = topology.bindings.iter().map(|binding| &binding.queue);
-        for name in topology.queues.iter().map(|queue| &queue.name).chain(bound) {
-            for name in [name.clone(), name.dead()] {
-                self.queues.entry(name).or_default().is_declared = true;
+    pub(super) fn declare(&mut self, topology: &Topology, process: ProcessId) -> Result<()> {
+        for binding in &topology.bindings {
+            binding.pattern.check()?;
+        }
+        for queue in &topology.queues {
+            match queue.lifetime {
+                Lifetime::Durable => self.declare_durable(&queue.name)?,
+                Lifetime::Process => self.declare_of_process(&queue.name, process)?,
             }
         }
         for binding in &topology.bindings {
+            if !topology.queues.iter().any(|queue| queue.name == binding.queue) {
+                self.declare_durable(&binding.queue)?;
+            }
             if !self.bindings.contains(binding) {
                 self.bindings.push(binding.clone());
             }
         }
+        Ok(())
     }
 
-    pub(super) fn is_declared(&self, queue: &QueueName) -> bool {
-        self.queues.get(queue).is_some_and(|queue| queue.is_declared)
+    fn declare_durable(&mut self, name: &QueueName) -> Result<()> {
+        if self.queues.get(name).is_some_and(|queue| queue.owner.is_some()) {
+            return Err(Error::invalid(format!(
+                "queue \"{name}\" exists and goes with its process; it is not durable"
+            )));
+        }
+        for name in [name.clone(), name.dead()] {
+            self.queues.entry(name).or_default().is_declared = true;
+        }
+        Ok(())
+    }
+
+    fn declare_of_process(&mut self, name: &QueueName, process: ProcessId) -> Result<()> {
+        let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue::of_process(process));
+        if queue.owner != Some(process) {
+            return Err(Error::invalid(format!("queue \"{name}\" exists, and is not of this process")));
+        }
+        queue.is_declared = true;
+        Ok(())
+    }
+
+    /// Forgets the bindings of a queue, and a queue of a process with all that it holds.
+    pub(super) fn undeclare(&mut self, name: &QueueName) {
+        self.bindings.retain(|binding| binding.queue != *name);
+        let Some(queue) = self.queues.get_mut(name) else { return };
+        queue.is_declared = false;
+        if queue.owner.is_some() {
+            self.queues.remove(name);
+            self.claims.retain(|_, claim| claim.queue != *name);
+        }
+    }
+
+    /// Checks that a process may consume a queue.
+    pub(super) fn check_consumable(&self, queue: &QueueName, process: ProcessId) -> Result<()> {
+        match self.queues.get(queue).filter(|queue| queue.is_declared) {
+            None => Err(Error::invalid(format!(
+                "queue \"{queue}\" is not declared; add it to the topology before consuming"
+            ))),
+            Some(Queue { owner: Some(owner), .. }) if *owner != process => {
+                Err(Error::invalid(format!("queue \"{queue}\" belongs to another process")))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     pub(super) fn publish(&mut self, message: Outgoing, now: Timestamp) -> Result<Stored> {
-        message.check()?;
-        let queues = self.route(&message);
+        let queues = self.route(&message)?;
         let copies = queues.into_iter().filter(|queue| self.store(queue, message.envelope.clone(), now)).count();
         Ok(Stored { copies: u32::try_from(copies).ok() })
     }
@@ -123,7 +177,7 @@ impl State {
 
     pub(super) fn settle(&mut self, token: Token, outcome: Outcome, now: Timestamp) -> Result<()> {
         let claim = self.claims.remove(&token).ok_or_else(|| Error::lost("the delivery was given to somebody else"))?;
-        if let Err(error) = check_followers(&outcome) {
+        if let Err(error) = self.check_followers(&outcome) {
             // Kept by nobody, the job would wait for this process to die.
             self.give_back(claim);
             return Err(error);
@@ -133,7 +187,9 @@ impl State {
             return Ok(());
         }
         self.forget(&claim.queue, &claim.message.envelope);
+        let is_of_process = self.queues.get(&claim.queue).is_some_and(|queue| queue.owner.is_some());
         match outcome {
+            Outcome::Later { .. } | Outcome::Dead { .. } if is_of_process => {}
             Outcome::Release => {}
             Outcome::Done { then } => {
                 for follower in then {
@@ -195,16 +251,25 @@ impl State {
     }
 
     /// Returns the queues that a message reaches, each once.
-    fn route(&self, message: &Outgoing) -> Vec<QueueName> {
+    fn route(&self, message: &Outgoing) -> Result<Vec<QueueName>> {
+        message.check()?;
         if let Some(queue) = message.target.queue() {
-            return vec![queue.clone()];
+            return Ok(vec![queue.clone()]);
         }
         let headers = &message.envelope.details.headers;
         let matching = self.bindings.iter().filter(|binding| binding.pattern.matches(&message.target, headers));
         let mut queues: Vec<QueueName> = matching.map(|binding| binding.queue.clone()).collect();
         queues.sort();
         queues.dedup();
-        queues
+        message.check_reach(queues.len())?;
+        Ok(queues)
+    }
+
+    fn check_followers(&self, outcome: &Outcome) -> Result<()> {
+        match outcome {
+            Outcome::Done { then } => then.iter().try_for_each(|follower| self.route(follower).map(drop)),
+            Outcome::Later { .. } | Outcome::Dead { .. } | Outcome::Release => Ok(()),
+        }
     }
 
     /// Stores a message unless its queue holds its id; says whether it did.
@@ -234,12 +299,5 @@ impl State {
     fn next(&mut self) -> u64 {
         self.counter += 1;
         self.counter
-    }
-}
-
-fn check_followers(outcome: &Outcome) -> Result<()> {
-    match outcome {
-        Outcome::Done { then } => then.iter().try_for_each(Outgoing::check),
-        Outcome::Later { .. } | Outcome::Dead { .. } | Outcome::Release => Ok(()),
     }
 }

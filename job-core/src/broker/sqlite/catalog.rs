@@ -1,7 +1,8 @@
 //! Which queues and bindings exist, remembered by the thread that writes.
 //!
-//! Queues are never removed, so what is remembered stays true; a rollback forgets everything, as it may have undone
-//! some of it.
+//! Durable queues are never removed, and the numbers of those that go with a process are never used again, so what is
+//! remembered of names stays true. Bindings can be removed: that leaves a mark, and whoever sees it reads them all again.
+//! A rollback forgets everything, as it may have undone some of it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,6 +11,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::broker::sqlite::fault::Fault;
 use crate::name::QueueName;
 use crate::topology::{Binding, Pattern, Target};
+
+/// Stands for a removal among the bindings: no pattern is written like that.
+const REMOVAL: &str = "removed";
 
 /// The remembered part of the tables `queues` and `bindings`.
 #[derive(Debug, Default)]
@@ -54,19 +58,36 @@ impl Catalog {
         Ok(())
     }
 
-    /// Returns the number of a declared queue.
-    pub(super) fn find_declared(&mut self, conn: &Connection, name: &QueueName) -> Result<Option<i64>, Fault> {
-        let Some(id) = self.find(conn, name)? else { return Ok(None) };
-        let is_declared = "SELECT is_declared FROM queues WHERE id = ?1";
-        Ok(conn.query_row(is_declared, [id], |row| row.get::<_, bool>(0))?.then_some(id))
+    /// Remembers a queue that was just made.
+    pub(super) fn remember(&mut self, name: QueueName, id: i64) {
+        self.queues.insert(name, id);
     }
 
-    /// Adds a binding, and its queue, if need be.
+    /// Forgets a queue that was just removed.
+    pub(super) fn forget(&mut self, name: &QueueName) {
+        self.queues.remove(name);
+    }
+
+    /// Adds a binding of a declared queue.
     pub(super) fn bind(&mut self, conn: &Connection, binding: &Binding) -> Result<(), Fault> {
-        self.declare(conn, &binding.queue)?;
         let queue = self.ensure(conn, &binding.queue)?;
-        let pattern = serde_json::to_string(&binding.pattern).expect("patterns are text and maps of text");
+        let pattern = Self::written(&binding.pattern);
         conn.execute("INSERT OR IGNORE INTO bindings(queue, pattern) VALUES(?1, ?2)", params![queue, pattern])?;
+        Ok(())
+    }
+
+    /// Returns a pattern as it is stored.
+    pub(super) fn written(pattern: &Pattern) -> String {
+        serde_json::to_string(pattern).expect("patterns are text and maps of text")
+    }
+
+    /// Removes the bindings of a queue.
+    pub(super) fn unbind(conn: &Connection, queue: i64) -> Result<(), Fault> {
+        // The mark takes a number above all others, and replaces the mark before it: a number that is given again after a
+        // removal would hide it from those who remember.
+        let newest: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM bindings", [], |row| row.get(0))?;
+        conn.execute("DELETE FROM bindings WHERE queue = ?1 OR pattern = ?2", params![queue, REMOVAL])?;
+        conn.execute("INSERT INTO bindings(id, queue, pattern) VALUES(?1, 0, ?2)", params![newest + 1, REMOVAL])?;
         Ok(())
     }
 
@@ -95,6 +116,12 @@ impl Catalog {
         let newest: i64 = newest.query_row([], |row| row.get(0))?;
         if newest == self.newest_binding {
             return Ok(());
+        }
+        let removals = "SELECT count(*) FROM bindings WHERE id > ?1 AND pattern = ?2";
+        let removals: i64 = conn.query_row(removals, params![self.newest_binding, REMOVAL], |row| row.get(0))?;
+        if removals > 0 {
+            self.bindings.clear();
+            self.newest_binding = 0;
         }
         let mut added = conn.prepare_cached("SELECT queue, pattern FROM bindings WHERE id > ?1")?;
         let mut rows = added.query([self.newest_binding])?;

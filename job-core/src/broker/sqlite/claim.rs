@@ -2,7 +2,7 @@
 //!
 //! A claim is fenced: whoever settles must name the owner and the claim number that the row still carries.
 
-use rusqlite::{Statement, params};
+use rusqlite::params;
 
 use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::row::{COLUMNS, Row, limit, micros};
@@ -27,24 +27,24 @@ pub(super) struct Claimed {
 /// Claims the `count` jobs of a queue that have been due for longest.
 pub(super) fn claim(session: &mut Session, queue: i64, count: usize) -> Result<Claimed, Fault> {
     promote(session, queue)?;
-    let which = format!("SELECT seq FROM jobs WHERE queue = ?3 AND state = {READY} ORDER BY due, seq LIMIT ?4");
-    mark(session, &which, params![queue, limit(count)])
+    let which = format!("queue = ?1 AND state = {READY} ORDER BY due, seq LIMIT ?2");
+    take(session, &which, params![queue, limit(count)])
 }
 
 /// Claims the `count` oldest waiting jobs of a queue, due or not.
 pub(super) fn claim_first(session: &mut Session, queue: i64, count: usize) -> Result<Claimed, Fault> {
     // Two indexes, merged in their order.
     let which = format!(
-        "SELECT seq FROM (SELECT due, seq FROM jobs WHERE queue = ?3 AND state = {READY} \
-         UNION ALL SELECT due, seq FROM jobs WHERE queue = ?3 AND state = {DELAYED} ORDER BY 1, 2 LIMIT ?4)"
+        "seq IN (SELECT seq FROM (SELECT due, seq FROM jobs WHERE queue = ?1 AND state = {READY} \
+         UNION ALL SELECT due, seq FROM jobs WHERE queue = ?1 AND state = {DELAYED} ORDER BY 1, 2 LIMIT ?2)) \
+         ORDER BY due, seq"
     );
-    mark(session, &which, params![queue, limit(count)])
+    take(session, &which, params![queue, limit(count)])
 }
 
 /// Claims the waiting job of a queue that has this id.
 pub(super) fn claim_id(session: &mut Session, queue: i64, id: &dyn rusqlite::ToSql) -> Result<Claimed, Fault> {
-    let which = format!("SELECT seq FROM jobs WHERE queue = ?3 AND id = ?4 AND state <> {CLAIMED}");
-    mark(session, &which, params![queue, id])
+    take(session, &format!("queue = ?1 AND id = ?2 AND state <> {CLAIMED}"), params![queue, id])
 }
 
 /// Gives claimed rows of a queue back, as if they had not been claimed.
@@ -90,27 +90,42 @@ fn promote(session: &mut Session, queue: i64) -> Result<(), Fault> {
     Ok(())
 }
 
-fn mark(session: &mut Session, which: &str, chosen: &[&dyn rusqlite::ToSql]) -> Result<Claimed, Fault> {
+fn take(session: &mut Session, which: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Claimed, Fault> {
     session.claim += 1;
     let claim = session.claim;
     // Only under a name that is known: others who thought this process dead have forgotten it, and would never give back
     // what it claims before it notices.
-    let mut statement = session.conn.prepare_cached(&format!(
-        "UPDATE jobs SET state = {CLAIMED}, owner = ?1, claim = ?2 WHERE seq IN ({which}) \
-         AND EXISTS (SELECT 1 FROM owners WHERE id = ?1) RETURNING {COLUMNS}"
-    ))?;
-    let mut all: Vec<&dyn rusqlite::ToSql> = vec![&session.owner, &claim];
-    all.extend_from_slice(chosen);
-    let mut rows = collect(&mut statement, &all)?;
-    // RETURNING has no order of its own.
-    rows.sort_unstable_by_key(|row| (row.due, row.seq));
+    let mut is_known = session.conn.prepare_cached("SELECT 1 FROM owners WHERE id = ?1")?;
+    let rows = match is_known.exists([session.owner])? {
+        true => read(session, which, values)?,
+        false => Vec::new(),
+    };
+    mark(session, claim, &rows)?;
     if !rows.is_empty() {
         sabotage::written("claim");
     }
     Ok(Claimed { claim, rows })
 }
 
-fn collect(statement: &mut Statement<'_>, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Row>, Fault> {
-    let rows = statement.query_map(values, Row::read)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+fn read(session: &Session, which: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Row>, Fault> {
+    let mut statement = session.conn.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE {which}"))?;
+    let mut found = statement.query(values)?;
+    let mut rows: Vec<Row> = Vec::new();
+    while let Some(row) = found.next()? {
+        rows.push(Row::read_after(rows.last(), row)?);
+    }
+    Ok(rows)
+}
+
+/// Row by row: that is faster than one statement which finds the rows and returns them as they are then.
+fn mark(session: &Session, claim: i64, rows: &[Row]) -> Result<(), Fault> {
+    let sql = format!("UPDATE jobs SET state = {CLAIMED}, owner = ?1, claim = ?2 WHERE seq = ?3");
+    let mut statement = session.conn.prepare_cached(&sql)?;
+    statement.raw_bind_parameter(1, session.owner)?;
+    statement.raw_bind_parameter(2, claim)?;
+    for row in rows {
+        statement.raw_bind_parameter(3, row.seq)?;
+        statement.raw_execute()?;
+    }
+    Ok(())
 }

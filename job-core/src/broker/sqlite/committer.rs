@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::broker::sqlite::connection::{self, retry_busy};
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::lock::{Identity, identity_of};
-use crate::broker::sqlite::op::{Manner, Op};
+use crate::broker::sqlite::op::Op;
 use crate::broker::sqlite::session::{Effects, Session};
 use crate::sabotage::{self, Mutant};
 
@@ -54,7 +54,7 @@ impl Committer {
         }
         let is_full = ops.iter().any(|op| op.manner().is_full());
         // Only what adds jobs is bounded: what takes them away needs some space too.
-        let is_bounded = ops.iter().any(|op| op.manner() == Manner::Publish);
+        let is_bounded = ops.iter().any(|op| op.manner().is_publish());
         if let Err(fault) = self.set_bound(is_bounded) {
             return ops.into_iter().for_each(|op| self.fail(op, &fault));
         }
@@ -181,7 +181,7 @@ impl Committer {
     }
 
     fn fail(&mut self, op: Box<dyn Op>, fault: &Fault) {
-        if op.manner() != Manner::Publish && fault.is_passing() {
+        if !op.manner().is_publish() && fault.is_passing() {
             self.parked.push(op);
         } else {
             op.answer(Err(fault.clone()));

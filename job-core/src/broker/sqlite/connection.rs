@@ -22,8 +22,12 @@ const STATEMENTS_MAX: usize = 64;
 /// Up to this size, a database is checked as a whole when it is opened: some 50 ms.
 const CHECK_BYTES_MAX: i64 = 16 * 1024 * 1024;
 
-/// The WAL file is cut to this size when it is started anew.
-const WAL_BYTES_KEPT: u64 = 4 * 1024 * 1024;
+/// Pages that the WAL collects before they are written back: four times SQLite's default. Writing back flushes twice, and
+/// the thread that writes waits for it; 16 MiB take some 20 ms, and are read within 10 ms when the file is opened.
+const WAL_PAGES: u32 = 4000;
+
+/// The WAL file is cut to this size when it is started anew: what it grows to in any case.
+const WAL_BYTES_KEPT: u64 = 16 * 1024 * 1024;
 
 /// Opens the database for reading and writing, and makes it when there is none.
 pub(super) fn open(site: &Site) -> Result<Connection, Fault> {
@@ -105,11 +109,15 @@ fn prepare(conn: &Connection) -> Result<(), Fault> {
         conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     }
     conn.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = {WAL_BYTES_KEPT};"
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = {WAL_BYTES_KEPT}; \
+         PRAGMA wal_autocheckpoint = {WAL_PAGES};"
     ))?;
     match found {
         Found::Fresh => schema::create(conn),
-        Found::Ours => check_content(conn),
+        Found::Ours(version) => {
+            check_content(conn)?;
+            if version < schema::VERSION { schema::create(conn) } else { Ok(()) }
+        }
     }
 }
 

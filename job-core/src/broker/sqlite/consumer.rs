@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::broker::sqlite::claim::Token;
 use crate::broker::sqlite::fault::{Fault, FaultKind};
 use crate::broker::sqlite::held::Held;
-use crate::broker::sqlite::op::{Manner, Port};
+use crate::broker::sqlite::op::Manner;
 use crate::broker::sqlite::outcome::{Place, Settled, record};
+use crate::broker::sqlite::port::Port;
 use crate::broker::sqlite::row::Row;
 use crate::broker::sqlite::run::Run;
 use crate::broker::{BoxFuture, Consumer, Delivery, Outcome, Settle};
@@ -17,11 +18,10 @@ use crate::name::QueueName;
 /// Takes from one queue.
 pub(super) struct SqliteConsumer {
     pub(super) held: Arc<Held>,
-    pub(super) outlet: Outlet,
+    pub(super) outlet: Arc<Outlet>,
 }
 
 /// Makes deliveries of the rows of one queue.
-#[derive(Clone)]
 pub(super) struct Outlet {
     pub(super) queue: QueueName,
     pub(super) queue_number: i64,
@@ -30,20 +30,18 @@ pub(super) struct Outlet {
 }
 
 struct SqliteSettle {
-    place: Place,
+    outlet: Arc<Outlet>,
+    token: Token,
     /// `None` for what an operator took: that is no run, and its settlement is always durable.
     run: Option<Run>,
-    clock: Clock,
-    port: Port,
 }
 
 impl Outlet {
     /// Makes the delivery of a row.
-    pub(super) fn delivery(&self, token: Token, row: Row, run: Option<Run>) -> Delivery {
+    pub(super) fn delivery(self: &Arc<Self>, token: Token, row: Row, run: Option<Run>) -> Delivery {
         let redeliveries = row.redeliveries;
         let (envelope, defect) = row.decode();
-        let place = Place { queue: self.queue.clone(), queue_number: self.queue_number, token };
-        let settle = Box::new(SqliteSettle { place, run, clock: self.clock.clone(), port: self.port.clone() });
+        let settle = Box::new(SqliteSettle { outlet: Arc::clone(self), token, run });
         Delivery { envelope, queue: self.queue.clone(), redeliveries, defect, settle }
     }
 
@@ -89,35 +87,44 @@ impl Drop for SqliteConsumer {
 
 impl Settle for SqliteSettle {
     fn settle(self: Box<Self>, outcome: Outcome) -> BoxFuture<'static, Result<()>> {
-        let Self { place, run, clock, port } = *self;
-        let manner = manner(&outcome, run.is_some());
+        let Self { outlet, token, run } = *self;
+        let is_run = run.is_some();
         if let Some(run) = run {
-            run.end(clock.monotonic());
+            run.end(outlet.clock.monotonic());
         }
-        let site = Arc::clone(&port.site);
-        let queue = place.queue.clone();
         // Handed over here and not in the future: a caller that never polls has settled all the same.
-        let settled = port.call(manner, move |session| record(session, &place, &outcome));
-        Box::pin(async move {
-            match settled.await {
-                Ok(Settled::Recorded) => Ok(()),
-                Ok(Settled::Refused(error)) => Err(error),
-                Ok(Settled::Lost) => Err(Error::lost(format!("a job of queue \"{queue}\" was given to somebody else"))),
-                // A broker that ends gives everything back.
-                Err(fault) if fault.kind == FaultKind::Closed => {
-                    Err(Error::lost(format!("a job of queue \"{queue}\" was given back when the broker was closed")))
-                }
-                Err(fault) => Err(site.error(&fault)),
+        if is_run && matches!(&outcome, Outcome::Done { then } if then.is_empty()) {
+            let completed = outlet.port.complete(token);
+            return Box::pin(async move {
+                let settled = completed.await.map(|was_ours| if was_ours { Settled::Recorded } else { Settled::Lost });
+                outlet.conclude(settled)
+            });
+        }
+        let place = Place { queue: outlet.queue.clone(), queue_number: outlet.queue_number, token };
+        let settled = outlet.port.call(manner(&outcome, is_run), move |session| record(session, &place, &outcome));
+        Box::pin(async move { outlet.conclude(settled.await) })
+    }
+}
+
+impl Outlet {
+    fn conclude(&self, settled: Result<Settled, Fault>) -> Result<()> {
+        let queue = &self.queue;
+        match settled {
+            Ok(Settled::Recorded) => Ok(()),
+            Ok(Settled::Refused(error)) => Err(error),
+            Ok(Settled::Lost) => Err(Error::lost(format!("a job of queue \"{queue}\" was given to somebody else"))),
+            // A broker that ends gives everything back.
+            Err(fault) if fault.kind == FaultKind::Closed => {
+                Err(Error::lost(format!("a job of queue \"{queue}\" was given back when the broker was closed")))
             }
-        })
+            Err(fault) => Err(self.error(&fault)),
+        }
     }
 }
 
 fn manner(outcome: &Outcome, is_run: bool) -> Manner {
     match outcome {
-        _ if !is_run => Manner::Settle,
-        Outcome::Done { then } if then.is_empty() => Manner::Lazy,
-        Outcome::Release => Manner::Swift,
-        Outcome::Done { .. } | Outcome::Later { .. } | Outcome::Dead { .. } => Manner::Settle,
+        Outcome::Release if is_run => Manner::Swift,
+        Outcome::Release | Outcome::Done { .. } | Outcome::Later { .. } | Outcome::Dead { .. } => Manner::Settle,
     }
 }

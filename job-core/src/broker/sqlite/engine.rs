@@ -6,18 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, Weak};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, unbounded};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::broker::sqlite::catalog::Catalog;
 use crate::broker::sqlite::committer::Committer;
 use crate::broker::sqlite::connection::{self, beside};
 use crate::broker::sqlite::fault::{Fault, Site};
+use crate::broker::sqlite::inbox::Inbox;
 use crate::broker::sqlite::inspect::Reader;
 use crate::broker::sqlite::keeper::Keeper;
-use crate::broker::sqlite::op::{Manner, Message, Port};
+use crate::broker::sqlite::op::{Manner, Message};
 use crate::broker::sqlite::options::SqliteOptions;
 use crate::broker::sqlite::owner::{self, Owner};
+use crate::broker::sqlite::port::Port;
 use crate::broker::sqlite::session::{Effects, Session};
 use crate::broker::sqlite::shared::{Handle, Shared};
 use crate::broker::sqlite::writer::Writer;
@@ -107,10 +108,10 @@ impl Engine {
 
     async fn begin(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<Self>> {
         let site = Arc::new(Site { path: path.to_owned(), busy_timeout: options.busy_timeout });
-        let (sender, messages) = unbounded();
-        let port = Port::new(sender, Arc::clone(&site));
+        let inbox = Arc::new(Inbox::default());
+        let port = Port::new(Arc::clone(&inbox), Arc::clone(&site));
         let shared = Shared::new();
-        let start = Start { options, clock: clock.clone(), messages, port: port.clone(), shared: Arc::clone(&shared) };
+        let start = Start { options, clock: clock.clone(), inbox, port: port.clone(), shared: Arc::clone(&shared) };
         let (opened, is_open) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("job-sqlite".into())
@@ -134,7 +135,7 @@ impl Engine {
 struct Start {
     options: SqliteOptions,
     clock: Clock,
-    messages: Receiver<Message>,
+    inbox: Arc<Inbox>,
     port: Port,
     shared: Arc<Shared>,
 }
@@ -157,18 +158,19 @@ impl Drop for Begun {
 }
 
 /// Ends the waits of others when the thread ends, by a panic too.
-struct End(Arc<Shared>);
+struct End(Arc<Inbox>, Arc<Shared>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.close();
+        self.1.end();
     }
 }
 
 impl Start {
     fn run(self, opened: oneshot::Sender<Result<Begun, Fault>>) {
         let begun = Begun(Some(self.port.clone()));
-        let end = End(Arc::clone(&self.shared));
+        let end = End(Arc::clone(&self.inbox), Arc::clone(&self.shared));
         match self.open() {
             Ok(writer) => {
                 // What nobody receives is dropped, and stops the thread.
@@ -195,11 +197,12 @@ impl Start {
             owner: owner.id,
             claim: 0,
             effects: Effects::default(),
+            process_queues: Vec::new(),
         };
         let mut committer = Committer::new(session, Arc::clone(&site), self.options.pages_max);
         committer.transact(true, owner::register)?;
         let keeper = Keeper::new(Arc::clone(&site), locks(&site), owner);
-        Ok(Writer { committer, keeper, messages: self.messages, port: self.port, shared: self.shared })
+        Ok(Writer::new(committer, keeper, self.inbox, self.port, self.shared))
     }
 }
 

@@ -1,9 +1,8 @@
 //! Decides how long a group of operations waits for company before it is committed: one flush for all is the point of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, after, never};
-
+use crate::broker::sqlite::inbox::Company;
 use crate::broker::sqlite::op::{Manner, Op};
 
 /// Operations of one commit at the most: some 10 ms of work, which the first of them waits for.
@@ -22,40 +21,52 @@ pub(super) struct Group {
     publishes: usize,
     /// Publishes of the latest group that had any: so many callers are about to come back.
     publishes_before: usize,
-    /// Speaks when the time for company is over.
-    pub(super) end: Receiver<Instant>,
+    /// For whom this group has waited already: for each once.
+    has_waited_lazily: bool,
+    has_waited_for_publishes: bool,
 }
 
 impl Group {
     pub(super) fn new() -> Self {
-        Self { ops: Vec::new(), is_lazy: true, publishes: 0, publishes_before: 0, end: never() }
+        Self {
+            ops: Vec::new(),
+            is_lazy: true,
+            publishes: 0,
+            publishes_before: 0,
+            has_waited_lazily: false,
+            has_waited_for_publishes: false,
+        }
     }
 
     pub(super) fn push(&mut self, op: Box<dyn Op>) {
         let manner = op.manner();
-        if manner == Manner::Lazy && self.ops.is_empty() {
-            self.end = after(LAZY_MAX);
-        }
-        if manner == Manner::Publish {
-            if self.publishes == 0 {
-                self.end = after(PUBLISH_MAX);
-            }
-            self.publishes += 1;
-        }
+        self.publishes += usize::from(manner == Manner::Publish);
         self.is_lazy &= manner == Manner::Lazy;
         self.ops.push(op);
+    }
+
+    pub(super) fn has_publishes(&self) -> bool {
+        self.publishes > 0
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.ops.len() >= OPS_MAX
     }
 
-    /// True while it is worth waiting for company, when so many jobs run whose completion could join.
-    pub(super) fn has_time(&self, running: usize) -> bool {
-        if self.is_lazy {
-            return !self.ops.is_empty() && running > 0;
+    /// Returns for whom it is worth waiting, and for how long, when so many jobs run whose completion could join.
+    pub(super) fn company(&mut self, running: usize) -> Option<(Company, Duration)> {
+        if self.ops.is_empty() || self.is_full() {
+            return None;
         }
-        (1..self.publishes_before).contains(&self.publishes)
+        if self.is_lazy {
+            let is_worth_it = running > 0 && !std::mem::replace(&mut self.has_waited_lazily, true);
+            return is_worth_it.then_some((Company::Urgent, LAZY_MAX));
+        }
+        let missing = self.publishes_before.saturating_sub(self.publishes);
+        if self.publishes == 0 || missing == 0 || std::mem::replace(&mut self.has_waited_for_publishes, true) {
+            return None;
+        }
+        Some((Company::Publishes(missing), PUBLISH_MAX))
     }
 
     /// Returns the operations, and begins anew.
@@ -91,30 +102,37 @@ mod tests {
         (0..count).for_each(|_| group.push(Box::new(Nothing(manner))));
     }
 
+    fn awaited(group: &mut Group, running: usize) -> Option<Company> {
+        group.company(running).map(|(company, _)| company)
+    }
+
     #[test]
-    fn completions_wait_while_others_may_end_and_nothing_else_came() {
+    fn completions_wait_once_while_others_may_end_and_nothing_else_came() {
         let mut group = Group::new();
-        assert!(!group.has_time(1));
+        assert_eq!(awaited(&mut group, 1), None);
         push(&mut group, 3, Manner::Lazy);
-        assert!(group.has_time(1) && !group.has_time(0));
+        assert_eq!(awaited(&mut group, 0), None);
+        let mut group = Group::new();
+        push(&mut group, 3, Manner::Lazy);
+        assert_eq!(awaited(&mut group, 1), Some(Company::Urgent));
+        assert_eq!(awaited(&mut group, 1), None);
+        assert_eq!(group.take().len(), 3);
+        push(&mut group, 1, Manner::Lazy);
         push(&mut group, 1, Manner::Swift);
-        assert!(!group.has_time(1));
-        assert_eq!(group.take().len(), 4);
+        assert_eq!(awaited(&mut group, 1), None);
     }
 
     #[test]
     fn publishes_wait_for_as_many_as_came_before() {
         let mut group = Group::new();
-        push(&mut group, 1, Manner::Publish);
-        assert!(!group.has_time(0), "the first one has nobody to wait for");
-        push(&mut group, 63, Manner::Publish);
+        push(&mut group, 64, Manner::Publish);
+        assert_eq!(awaited(&mut group, 0), None, "the first ones have nobody to wait for");
         group.take();
         push(&mut group, 1, Manner::Swift);
-        assert!(!group.has_time(1), "a claim waits for nobody");
+        assert_eq!(awaited(&mut group, 1), None, "a claim waits for nobody");
         group.take();
         push(&mut group, 63, Manner::Publish);
-        assert!(group.has_time(0));
-        push(&mut group, 1, Manner::Publish);
-        assert!(!group.has_time(0));
+        assert_eq!(awaited(&mut group, 0), Some(Company::Publishes(1)));
+        assert_eq!(awaited(&mut group, 0), None);
     }
 }

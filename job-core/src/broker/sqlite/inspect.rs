@@ -8,7 +8,8 @@ use crate::broker::sqlite::claim::{Claimed, Token, claim_first, claim_id};
 use crate::broker::sqlite::connection::open_reader;
 use crate::broker::sqlite::consumer::Outlet;
 use crate::broker::sqlite::fault::{Fault, Site};
-use crate::broker::sqlite::op::{Manner, Port};
+use crate::broker::sqlite::op::Manner;
+use crate::broker::sqlite::port::Port;
 use crate::broker::sqlite::row::{COLUMNS, Row, StoredId, instant, limit, micros};
 use crate::broker::sqlite::schema::{CLAIMED, DELAYED, READY};
 use crate::broker::{Delivery, Found, JobState, Page, QueueStats, Which};
@@ -82,7 +83,7 @@ pub(super) async fn take(port: &Port, clock: &Clock, queue: &QueueName, which: W
     let Some((queue_number, Claimed { claim, rows })) = taken.await.map_err(|fault| port.site.error(&fault))? else {
         return Ok(Vec::new());
     };
-    let outlet = Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() };
+    let outlet = Arc::new(Outlet { queue: queue.clone(), queue_number, clock: clock.clone(), port: port.clone() });
     Ok(rows.into_iter().map(|row| outlet.delivery(Token { seq: row.seq, claim }, row, None)).collect())
 }
 
@@ -94,7 +95,7 @@ fn queues(conn: &Connection, now: i64) -> Result<Vec<QueueStats>, Fault> {
          (SELECT count(*) FROM jobs WHERE queue = q.id AND state = {DELAYED} AND due <= ?1), \
          (SELECT min(due) FROM jobs WHERE queue = q.id AND state = {READY}), \
          (SELECT min(due) FROM jobs WHERE queue = q.id AND state = {DELAYED} AND due <= ?1) \
-         FROM queues q ORDER BY name"
+         FROM queues q WHERE is_declared OR EXISTS (SELECT 1 FROM jobs WHERE queue = q.id) ORDER BY name"
     ))?;
     let rows = statement.query_map([now], |row| {
         let count = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);

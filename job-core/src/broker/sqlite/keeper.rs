@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::broker::sqlite::committer::Committer;
 use crate::broker::sqlite::connection::beside;
+use crate::broker::sqlite::declare::restore;
 use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::owner::{self, Owner};
 use crate::broker::sqlite::shared::Shared;
@@ -77,7 +78,10 @@ impl Keeper {
         }
         let owner = Owner::create(&self.locks)?;
         committer.session.owner = owner.id;
-        committer.transact(true, owner::register)?;
+        committer.transact(true, |session| {
+            owner::register(session)?;
+            restore(session)
+        })?;
         self.owner = owner;
         // Under the old name they may have been told that there is nothing.
         shared.consumers().iter().for_each(|held| held.wake());

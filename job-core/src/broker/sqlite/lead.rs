@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::lock::LockFile;
-use crate::broker::sqlite::op::{Manner, Port};
+use crate::broker::sqlite::op::Manner;
+use crate::broker::sqlite::port::Port;
 use crate::broker::sqlite::row::micros;
 use crate::broker::sqlite::session::Session;
 use crate::broker::sqlite::store;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use rusqlite::params;
 
 use crate::broker::sqlite::fault::Fault;
-use crate::broker::sqlite::op::{Manner, Message, Port};
+use crate::broker::sqlite::op::{Manner, Message};
+use crate::broker::sqlite::port::Port;
 use crate::broker::sqlite::session::Session;
 use crate::broker::sqlite::shared::Shared;
 use crate::broker::{BoxFuture, Entry, Ledger};

@@ -3,6 +3,8 @@
 use rusqlite::params;
 
 use crate::broker::sqlite::claim::{Token, release};
+use crate::broker::sqlite::completion::Deletion;
+use crate::broker::sqlite::declare::is_of_process;
 use crate::broker::sqlite::fault::Fault;
 use crate::broker::sqlite::row::{encode_content, encode_details, micros, micros_up, waiting_state};
 use crate::broker::sqlite::session::Session;
@@ -13,8 +15,6 @@ use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::name::{Kind, QueueName};
 use crate::sabotage::{self, Mutant};
-
-const DELETE: &str = "DELETE FROM jobs WHERE seq = ?1 AND owner = ?2 AND claim = ?3";
 
 const REWRITE: &str = "UPDATE OR REPLACE jobs SET queue = ?4, state = ?5, due = ?6, attempt = ?7, sequence = ?8, \
                        content = ?9, not_before = ?10, kind = ?11, details = ?12, payload = ?13, redeliveries = 0, \
@@ -42,7 +42,9 @@ pub(super) struct Place {
 /// Records an outcome.
 pub(super) fn record(session: &mut Session, place: &Place, outcome: &Outcome) -> Result<Settled, Fault> {
     let count = match outcome {
-        Outcome::Done { then } if then.is_empty() => delete(session, place.token)?,
+        Outcome::Later { .. } | Outcome::Dead { .. } if is_of_process(place.queue_number) => {
+            return finish(session, place, &[]);
+        }
         Outcome::Done { then } => return finish(session, place, then),
         Outcome::Later { at, envelope } => rewrite(session, place.token, place.queue_number, *at, Some(*at), envelope)?,
         Outcome::Dead { envelope } => {
@@ -53,13 +55,6 @@ pub(super) fn record(session: &mut Session, place: &Place, outcome: &Outcome) ->
         Outcome::Release => release(session, place.queue_number, &[place.token])?,
     };
     Ok(if count == 1 { Settled::Recorded } else { Settled::Lost })
-}
-
-fn delete(session: &Session, token: Token) -> Result<usize, Fault> {
-    let mut statement = session.conn.prepare_cached(&sabotage::fence(DELETE))?;
-    let count = statement.execute(params![token.seq, session.owner, token.claim])?;
-    sabotage::written("done");
-    Ok(count)
 }
 
 fn finish(session: &mut Session, place: &Place, then: &[Outgoing]) -> Result<Settled, Fault> {
@@ -74,14 +69,16 @@ fn finish(session: &mut Session, place: &Place, then: &[Outgoing]) -> Result<Set
             }
         }
     }
-    if delete(session, place.token)? != 1 {
+    if !Deletion::new(&session.conn, session.owner)?.delete(place.token)? {
         return Ok(Settled::Lost);
     }
     let then = if sabotage::is_on(Mutant::ForgetThen) { &[] } else { then };
     for (message, queues) in then.iter().zip(&routes) {
         store::insert(session, queues, &message.envelope)?;
     }
-    sabotage::written("then");
+    if !then.is_empty() {
+        sabotage::written("then");
+    }
     Ok(Settled::Recorded)
 }
 

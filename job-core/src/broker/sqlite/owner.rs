@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::broker::sqlite::claim::reclaim;
+use crate::broker::sqlite::declare::remove_orphans;
 use crate::broker::sqlite::fault::{Fault, FaultKind};
 use crate::broker::sqlite::lock::LockFile;
 use crate::broker::sqlite::session::Session;
@@ -49,10 +50,11 @@ pub(super) fn register(session: &mut Session) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Gives back all that an owner had, and forgets it.
+/// Gives back all that an owner had, and forgets it with the queues that went with it.
 pub(super) fn retire(session: &mut Session, owner: i64) -> Result<usize, Fault> {
     let count = reclaim(session, owner)?;
     session.conn.execute("DELETE FROM owners WHERE id = ?1", [owner])?;
+    remove_orphans(session)?;
     sabotage::written("retire");
     Ok(count)
 }

@@ -20,8 +20,8 @@ pub(super) struct Row {
     pub(super) seq: i64,
     pub(super) due: i64,
     pub(super) redeliveries: u32,
-    id: Value,
-    kind: Option<String>,
+    id: RowId,
+    kind: Option<RowKind>,
     content: i64,
     enqueued_at: i64,
     not_before: Option<i64>,
@@ -31,14 +31,33 @@ pub(super) struct Row {
     payload: Vec<u8>,
 }
 
+/// An id as it is stored. Nearly all are UUIDs, which need no memory of their own.
+#[derive(Debug)]
+enum RowId {
+    Uuid([u8; 16]),
+    Other(Value),
+}
+
+/// A kind as it is stored, checked.
+#[derive(Debug)]
+enum RowKind {
+    Valid(Kind),
+    Invalid(String),
+}
+
 impl Row {
     pub(super) fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
+        Self::read_after(None, row)
+    }
+
+    /// Reads a row that probably has the kind of the one before, and shares it then.
+    pub(super) fn read_after(before: Option<&Self>, row: &SqlRow<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             seq: row.get(0)?,
             due: row.get(1)?,
             redeliveries: row.get(2)?,
-            id: row.get(3)?,
-            kind: row.get(4)?,
+            id: RowId::read(row.get_ref(3)?)?,
+            kind: RowKind::read(row.get_ref(4)?, before.and_then(|row| row.kind.as_ref()))?,
             content: row.get(5)?,
             enqueued_at: row.get(6)?,
             not_before: row.get(7)?,
@@ -53,11 +72,14 @@ impl Row {
     pub(super) fn decode(self) -> (Envelope, Option<String>) {
         let mut defects = Defects::default();
         let envelope = Envelope {
-            id: decode_id(self.id).unwrap_or_else(|text| {
+            id: self.id.decode().unwrap_or_else(|text| {
                 defects.add(format!("job id {text:?}"));
                 JobId::parse("unreadable").expect("the text is a valid id")
             }),
-            kind: self.kind.and_then(|text| defects.note(Kind::parse(&text))),
+            kind: self.kind.and_then(|kind| match kind {
+                RowKind::Valid(kind) => Some(kind),
+                RowKind::Invalid(text) => defects.note(Kind::parse(&text)),
+            }),
             payload: self.payload,
             content: if self.content == 1 { Content::Text } else { Content::Json },
             enqueued_at: instant(self.enqueued_at),
@@ -84,7 +106,7 @@ impl ToSql for StoredId<'_> {
 
 /// Returns details as they are stored: nothing for the default.
 pub(super) fn encode_details(details: &Details) -> Option<String> {
-    (*details != Details::default())
+    (!details.is_default())
         .then(|| serde_json::to_string(details).expect("details are maps with text keys, numbers and text"))
 }
 
@@ -122,11 +144,35 @@ pub(super) fn limit(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn decode_id(value: Value) -> Result<JobId, String> {
-    match value {
-        Value::Blob(bytes) => bytes.try_into().map(JobId::from_uuid_bytes).map_err(|bytes| format!("{bytes:02x?}")),
-        Value::Text(text) => JobId::parse(&text).map_err(|_| text),
-        other => Err(format!("{other:?}")),
+impl RowId {
+    fn read(value: ValueRef<'_>) -> rusqlite::Result<Self> {
+        Ok(match value {
+            ValueRef::Blob(bytes) if bytes.len() == 16 => Self::Uuid(bytes.try_into().expect("there are sixteen")),
+            other => Self::Other(Value::try_from(other)?),
+        })
+    }
+
+    fn decode(self) -> Result<JobId, String> {
+        match self {
+            Self::Uuid(bytes) => Ok(JobId::from_uuid_bytes(bytes)),
+            Self::Other(Value::Text(text)) => JobId::parse(&text).map_err(|_| text),
+            Self::Other(Value::Blob(bytes)) => Err(format!("{bytes:02x?}")),
+            Self::Other(other) => Err(format!("{other:?}")),
+        }
+    }
+}
+
+impl RowKind {
+    fn read(value: ValueRef<'_>, before: Option<&Self>) -> rusqlite::Result<Option<Self>> {
+        let Some(text) = value.as_str_or_null()? else { return Ok(None) };
+        if let Some(Self::Valid(kind)) = before.filter(|before| before.is(text)) {
+            return Ok(Some(Self::Valid(kind.clone())));
+        }
+        Ok(Some(Kind::parse(text).map_or_else(|_| Self::Invalid(text.to_owned()), Self::Valid)))
+    }
+
+    fn is(&self, text: &str) -> bool {
+        matches!(self, Self::Valid(kind) if kind.as_str() == text)
     }
 }
 
@@ -167,8 +213,8 @@ mod tests {
             seq: 1,
             due: 0,
             redeliveries: 0,
-            id: Value::Text("order 17".into()),
-            kind: Some("send mail".into()),
+            id: RowId::Other(Value::Text("order 17".into())),
+            kind: Some(RowKind::Invalid("send mail".into())),
             content: 1,
             enqueued_at: 0,
             not_before: None,

@@ -12,8 +12,14 @@ const RUN_SHORT_MAX: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     batches: VecDeque<Arc<Batch>>,
-    count: Arc<AtomicUsize>,
-    was_long: Arc<AtomicBool>,
+    counts: Arc<Counts>,
+}
+
+/// What the runs of a consumer change when they end.
+#[derive(Debug, Default)]
+struct Counts {
+    running: AtomicUsize,
+    was_long: AtomicBool,
 }
 
 /// Jobs that were handed out together.
@@ -21,37 +27,30 @@ pub(super) struct Runs {
 struct Batch {
     begun: Instant,
     left: AtomicUsize,
+    counts: Arc<Counts>,
+    /// The runs of all consumers.
+    all: Arc<AtomicUsize>,
 }
 
 /// One run. Dropping it ends it.
 #[derive(Debug)]
-pub(super) struct Run {
-    batch: Arc<Batch>,
-    count: Arc<AtomicUsize>,
-    was_long: Arc<AtomicBool>,
-    all: Arc<AtomicUsize>,
-}
+pub(super) struct Run(Arc<Batch>);
 
 impl Runs {
     /// Begins `count` runs, counted in `all` too.
     pub(super) fn begin(&mut self, count: usize, now: Instant, all: &Arc<AtomicUsize>) -> Vec<Run> {
-        let batch = Arc::new(Batch { begun: now, left: AtomicUsize::new(count) });
         self.forget_finished();
-        self.batches.push_back(Arc::clone(&batch));
-        self.count.fetch_add(count, Ordering::Relaxed);
+        let (left, counts, all) = (AtomicUsize::new(count), Arc::clone(&self.counts), Arc::clone(all));
+        self.counts.running.fetch_add(count, Ordering::Relaxed);
         all.fetch_add(count, Ordering::Relaxed);
-        let run = || Run {
-            batch: Arc::clone(&batch),
-            count: Arc::clone(&self.count),
-            was_long: Arc::clone(&self.was_long),
-            all: Arc::clone(all),
-        };
-        (0..count).map(|_| run()).collect()
+        let batch = Arc::new(Batch { begun: now, left, counts, all });
+        self.batches.push_back(Arc::clone(&batch));
+        (0..count).map(|_| Run(Arc::clone(&batch))).collect()
     }
 
     /// Returns how many run.
     pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.counts.running.load(Ordering::Relaxed)
     }
 
     /// Says whether one runs for long, or one that ended since the last question did.
@@ -59,7 +58,7 @@ impl Runs {
         let is_running = |batch: &&Arc<Batch>| batch.left.load(Ordering::Relaxed) > 0;
         let oldest = self.batches.iter().find(is_running);
         let is_oldest_long = oldest.is_some_and(|batch| now.duration_since(batch.begun) > RUN_SHORT_MAX);
-        self.was_long.swap(false, Ordering::Relaxed) || is_oldest_long
+        self.counts.was_long.swap(false, Ordering::Relaxed) || is_oldest_long
     }
 
     /// Forgets batches of which nothing runs any more; what is left is at most one a running job.
@@ -76,17 +75,17 @@ impl Runs {
 impl Run {
     /// Notes when it ended.
     pub(super) fn end(self, now: Instant) {
-        if now.duration_since(self.batch.begun) > RUN_SHORT_MAX {
-            self.was_long.store(true, Ordering::Relaxed);
+        if now.duration_since(self.0.begun) > RUN_SHORT_MAX {
+            self.0.counts.was_long.store(true, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.batch.left.fetch_sub(1, Ordering::Relaxed);
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        self.all.fetch_sub(1, Ordering::Relaxed);
+        self.0.left.fetch_sub(1, Ordering::Relaxed);
+        self.0.counts.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.all.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::broker::sqlite::fault::{Fault, FaultKind};
 pub(super) const APPLICATION_ID: i64 = 0x6a6f_6273;
 
 /// The version of the tables below. Migrations only add; a program refuses a version above its own.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// A job's `state`: it can be delivered.
 pub(super) const READY: i64 = 0;
@@ -50,13 +50,20 @@ CREATE TABLE ledger(key TEXT PRIMARY KEY, version INTEGER NOT NULL, value TEXT N
 CREATE INDEX ledger_change ON ledger(change);
 ";
 
+/// What each version adds to the one before it, the second version first.
+const MIGRATIONS: [&str; 1] = [
+    // The process that a queue goes with, by its number in `owners`; such a queue has a negative id, which no other queue
+    // will ever have. NULL for a durable one.
+    "ALTER TABLE queues ADD COLUMN owner INTEGER;",
+];
+
 /// What a file holds before we touch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// Nothing yet.
     Fresh,
-    /// Our tables.
-    Ours,
+    /// Our tables, of this version or an older one.
+    Ours(i64),
 }
 
 /// Looks at the file without changing it.
@@ -73,19 +80,18 @@ pub(super) fn examine(conn: &Connection) -> Result<Found, Fault> {
         let detail = format!("has schema version {version}, and this program knows {VERSION}");
         return Err(Fault::new(FaultKind::Newer, detail));
     }
-    Ok(if tables == 0 { Found::Fresh } else { Found::Ours })
+    Ok(if tables == 0 { Found::Fresh } else { Found::Ours(version) })
 }
 
-/// Makes the tables, unless another process just did.
+/// Makes the tables, or adds what an older version has not, unless another process just did.
 pub(super) fn create(conn: &Connection) -> Result<(), Fault> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let made = match examine(conn) {
-        Ok(Found::Ours) => Ok(()),
+        Ok(Found::Ours(version)) => migrate(conn, version),
         Ok(Found::Fresh) => conn
-            .execute_batch(&format!(
-                "{TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-            ))
-            .map_err(Fault::from),
+            .execute_batch(&format!("{TABLES} PRAGMA application_id = {APPLICATION_ID};"))
+            .map_err(Fault::from)
+            .and_then(|()| migrate(conn, 1)),
         Err(fault) => Err(fault),
     };
     let ended = made.and_then(|()| Ok(conn.execute_batch("COMMIT")?));
@@ -93,4 +99,10 @@ pub(super) fn create(conn: &Connection) -> Result<(), Fault> {
         let _ = conn.execute_batch("ROLLBACK");
     }
     ended
+}
+
+fn migrate(conn: &Connection, version: i64) -> Result<(), Fault> {
+    let missing = MIGRATIONS.iter().skip(usize::try_from(version - 1).unwrap_or(0));
+    missing.into_iter().try_for_each(|migration| conn.execute_batch(migration))?;
+    Ok(conn.execute_batch(&format!("PRAGMA user_version = {VERSION}"))?)
 }

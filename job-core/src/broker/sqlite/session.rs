@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use crate::broker::sqlite::catalog::Catalog;
 use crate::clock::Clock;
+use crate::name::QueueName;
 
 /// The one connection that writes, and what its thread remembers.
 #[derive(Debug)]
@@ -18,6 +19,17 @@ pub(super) struct Session {
     /// The latest claim number; never used twice by an owner.
     pub(super) claim: i64,
     pub(super) effects: Effects,
+    /// What goes with this process, to be made anew when others took it for dead.
+    pub(super) process_queues: Vec<ProcessQueue>,
+}
+
+/// A queue that goes with this process.
+#[derive(Clone, Debug)]
+pub(super) struct ProcessQueue {
+    pub(super) name: QueueName,
+    pub(super) number: i64,
+    /// As they are stored.
+    pub(super) patterns: Vec<String>,
 }
 
 /// What others have to be told once the transaction is committed.

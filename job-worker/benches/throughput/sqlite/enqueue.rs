@@ -1,10 +1,12 @@
 //! Stores jobs: one by one, by a thread that commits for many callers, and a thousand a commit.
 
+use std::iter::StepBy;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -22,17 +24,15 @@ type Request = (Vec<u8>, oneshot::Sender<()>);
 pub(super) fn one_by_one(path: &Path, jobs: usize) {
     let conn = open(path, "FULL");
     let mut insert = conn.prepare(INSERT).expect("sound SQL");
-    let payload = Noop::payload();
-    for _ in 0..jobs {
-        insert.execute(params!["noop", payload]).expect("it is stored");
+    for account in 0..jobs {
+        insert.execute(params!["noop", Noop::new(account).to_json()]).expect("it is stored");
     }
 }
 
 pub(super) fn many(path: &Path, jobs: usize) {
     let mut conn = open(path, "FULL");
-    let payload = Noop::payload();
     for begin in (0..jobs).step_by(BATCH) {
-        insert_all(&mut conn, (begin..jobs.min(begin + BATCH)).map(|_| payload.as_slice()));
+        insert_all(&mut conn, (begin..jobs.min(begin + BATCH)).map(|account| Noop::new(account).to_json()));
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) fn for_callers(path: &Path, jobs: usize, callers: usize) {
     let writer = std::thread::spawn(move || commit_groups(conn, &requests, callers));
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let call = |caller: usize| tokio::spawn(call(sender.clone(), (caller..jobs).step_by(callers).len()));
+        let call = |caller: usize| tokio::spawn(call(sender.clone(), (caller..jobs).step_by(callers)));
         let tasks: Vec<_> = (0..callers).map(call).collect();
         for task in tasks {
             task.await.expect("the caller has ended");
@@ -52,10 +52,10 @@ pub(super) fn for_callers(path: &Path, jobs: usize, callers: usize) {
     writer.join().expect("the thread that writes has ended");
 }
 
-async fn call(sender: Sender<Request>, jobs: usize) {
-    for _ in 0..jobs {
+async fn call(sender: Sender<Request>, accounts: StepBy<Range<usize>>) {
+    for account in accounts {
         let (answer, stored) = oneshot::channel();
-        sender.send((Noop::payload(), answer)).expect("the thread that writes is there");
+        sender.send((Noop::new(account).to_json(), answer)).expect("the thread that writes is there");
         stored.await.expect("it is stored");
     }
 }
@@ -68,14 +68,14 @@ fn commit_groups(mut conn: Connection, requests: &Receiver<Request>, callers: us
         {
             group.push(next);
         }
-        insert_all(&mut conn, group.iter().map(|(payload, _)| payload.as_slice()));
+        insert_all(&mut conn, group.iter().map(|(payload, _)| payload));
         for (_, answer) in group {
             let _ = answer.send(());
         }
     }
 }
 
-fn insert_all<'a>(conn: &mut Connection, payloads: impl Iterator<Item = &'a [u8]>) {
+fn insert_all(conn: &mut Connection, payloads: impl Iterator<Item = impl ToSql>) {
     let transaction = conn.transaction().expect("it begins");
     {
         let mut insert = transaction.prepare_cached(INSERT).expect("sound SQL");

@@ -15,12 +15,11 @@ pub(super) fn latencies(path: &Path, jobs: usize, every: Duration) -> Vec<Durati
         let consumer = scope.spawn(move || claim_each(path, &stored));
         let conn = open(path, "FULL");
         let mut insert = conn.prepare(INSERT).expect("sound SQL");
-        let payload = Noop::payload();
         let begun = Instant::now();
         for turn in 0..u32::try_from(jobs).expect("few") {
             wait_until(begun + every * (turn + 1));
             let sent = Instant::now();
-            insert.execute(params!["noop", payload]).expect("it is stored");
+            insert.execute(params!["noop", Noop::new(jobs).to_json()]).expect("it is stored");
             sender.send(sent).expect("somebody waits");
         }
         drop(sender);

@@ -1,0 +1,103 @@
+//! Counters over everything that several producers publish: a listener to `#`, which none of them knows of.
+//!
+//! An event may come twice, so that counting is idempotent: each id counts once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use job_core::{Client, Context, Event, Job, JobError, JobId, Perform};
+use job_worker::{Worker, apply_topology};
+use serde::{Deserialize, Serialize};
+
+job_core::application!("tracking");
+
+#[derive(Event, Serialize)]
+#[event(topic = "web.page.viewed")]
+struct PageViewed {
+    page: String,
+}
+
+#[derive(Event, Serialize)]
+#[event(topic = "shop.order.placed")]
+struct OrderPlaced {
+    cents: u32,
+}
+
+#[derive(Event, Serialize)]
+#[event(topic = "mail.{outcome}")]
+struct MailEnded {
+    outcome: &'static str,
+}
+
+/// What was seen, by the name that events give themselves.
+#[derive(Clone, Default)]
+struct Counters(Arc<Mutex<BTreeMap<String, BTreeSet<JobId>>>>);
+
+/// It listens to everything, and reads nothing of it but its name.
+#[derive(Job, Serialize, Deserialize)]
+#[job(on(topic = "#"), state(Counters))]
+struct Count {}
+
+impl Perform for Count {
+    async fn perform(self, cx: Context<Self>) -> Result<(), JobError> {
+        let mut counters = cx.state::<Counters>().0.lock().expect("no run panics");
+        counters.entry(cx.envelope().kind_str().to_owned()).or_default().insert(cx.id().clone());
+        Ok(())
+    }
+}
+
+/// Something is counted in money too, by another listener of the same program.
+#[derive(Job, Serialize, Deserialize)]
+#[job(on(topic = "shop.#"), state(Turnover))]
+struct AddUp {
+    cents: u32,
+}
+
+#[derive(Clone, Default)]
+struct Turnover(Arc<Mutex<BTreeMap<JobId, u32>>>);
+
+impl Perform for AddUp {
+    async fn perform(self, cx: Context<Self>) -> Result<(), JobError> {
+        cx.state::<Turnover>().0.lock().expect("no run panics").insert(cx.id().clone(), self.cents);
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    // A file, or RabbitMQ: `JOB_BROKER=amqp://localhost`.
+    let url = std::env::var("JOB_BROKER").unwrap_or(format!("sqlite:{}/jobs.db", folder.path().display()));
+    let client = Client::connect(&url).await?;
+    apply_topology(&client).await?;
+
+    // Three producers at once; each would be a program of its own.
+    let web = async {
+        client.publish_many((0..300).map(|n| PageViewed { page: format!("/product/{}", n % 7) })).await?;
+        anyhow::Ok(())
+    };
+    let shop = async {
+        for cents in [1000, 2500, 499] {
+            client.publish(OrderPlaced { cents }).await?;
+        }
+        anyhow::Ok(())
+    };
+    let mail = async {
+        client.publish_many(["delivered", "delivered", "bounced"].map(|outcome| MailEnded { outcome })).await?;
+        anyhow::Ok(())
+    };
+    tokio::try_join!(web, shop, mail)?;
+
+    let (counters, turnover) = (Counters::default(), Turnover::default());
+    let worker = Worker::builder().client(client.clone()).state(counters.clone()).state(turnover.clone());
+    worker.exit_when_idle().build()?.run().await?;
+
+    let counters = counters.0.lock().expect("no run panics");
+    let counts: Vec<(&str, usize)> = counters.iter().map(|(name, ids)| (name.as_str(), ids.len())).collect();
+    println!("{counts:?}");
+    assert_eq!(counts, [("mail_ended", 3), ("order_placed", 3), ("page_viewed", 300)]);
+    let turnover: u32 = turnover.0.lock().expect("no run panics").values().sum();
+    assert_eq!(turnover, 3999);
+    client.close().await?;
+    Ok(())
+}

@@ -1,0 +1,365 @@
+//! Makes exchanges, queues and bindings exist before they are used: once a connection, and never again until it is lost.
+//!
+//! Nothing is ever changed or removed. What exists and differs is an error that names queue, argument, both values and
+//! the way out. Who may not declare but finds what it needs goes on: producers need no more than the right to write.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lapin::Channel;
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+
+use crate::broker::amqp::argument::{self, Exchange, QueueKind};
+use crate::broker::amqp::fault;
+use crate::broker::amqp::name::Names;
+use crate::broker::amqp::session::Session;
+use crate::error::{Error, Result};
+use crate::name::{ExchangeName, QueueName};
+use crate::sabotage::{self, Mutant};
+use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Topology};
+
+mod mismatch;
+
+/// What can be declared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Thing {
+    /// The exchanges of jobs, and the queue of those that have none.
+    Base,
+    /// A queue of jobs, its dead queue, and the keys by which they are reached.
+    Queue(QueueName),
+    /// A slot of the delay wheel.
+    Slot {
+        level: u8,
+        index: u8,
+    },
+    TopicEvents,
+    DirectEvents,
+    HeadersEvents,
+    FanoutEvents(String),
+    /// An exchange that somebody else declared: it must be there.
+    Foreign(ExchangeName),
+    Binding(Binding),
+}
+
+/// Declares by way of one link, and remembers what it has declared on the connection that lives.
+#[derive(Debug)]
+pub(super) struct Declarer {
+    names: Arc<Names>,
+    known: Mutex<Known>,
+    /// One declares at a time: a thousand callers that begin at once need one exchange, not a thousand channels.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    generation: u64,
+    things: HashSet<Thing>,
+}
+
+impl Declarer {
+    pub(super) fn new(names: Arc<Names>) -> Self {
+        Self { names, known: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// Declares a thing, unless that was done on this connection.
+    ///
+    /// # Errors
+    /// When it exists and differs, may not be declared and does not exist, or the connection is lost.
+    pub(super) async fn ensure(&self, session: &Session, thing: &Thing) -> Result<()> {
+        if self.is_known(session, thing) {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        if self.is_known(session, thing) {
+            return Ok(());
+        }
+        let declared = self.work(session).declare(thing).await;
+        match declared {
+            Err(error) if error.is_denied() => self.work(session).check(thing).await.map_err(|_| error)?,
+            declared => declared?,
+        }
+        let mut known = self.lock();
+        if known.generation != session.generation() {
+            *known = Known { generation: session.generation(), things: HashSet::new() };
+        }
+        known.things.insert(thing.clone());
+        Ok(())
+    }
+
+    /// Declares all of a topology; what is somebody else's is only looked for.
+    ///
+    /// # Errors
+    /// As [`ensure`](Self::ensure).
+    pub(super) async fn topology(&self, session: &Session, topology: &Topology) -> Result<()> {
+        if let Some(queue) = topology.queues.iter().find(|queue| queue.lifetime == Lifetime::Process) {
+            // A durable one would gather events for ever after the process has gone.
+            let name = &queue.name;
+            return Err(Error::unsupported(format!(
+                "the broker \"amqp\" has no queues that go with a process: \"{name}\""
+            )));
+        }
+        self.ensure(session, &Thing::Base).await?;
+        for queue in &topology.queues {
+            if queue.is_external {
+                self.find(session, queue.name.as_str(), &queue.name).await?;
+            } else {
+                self.ensure(session, &Thing::Queue(queue.name.clone())).await?;
+            }
+        }
+        for binding in &topology.bindings {
+            self.ensure(session, &Thing::Binding(binding.clone())).await?;
+        }
+        Ok(())
+    }
+
+    /// Checks that a queue exists.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) when it does not.
+    pub(super) async fn find(&self, session: &Session, physical: &str, queue: &QueueName) -> Result<()> {
+        self.work(session).find_queue(physical, queue).await
+    }
+
+    /// Forgets what was declared: something of it is gone.
+    pub(super) fn forget(&self) {
+        self.lock().things.clear();
+    }
+
+    fn work<'a>(&'a self, session: &'a Session) -> Work<'a> {
+        Work { session, names: &self.names, channel: None }
+    }
+
+    fn is_known(&self, session: &Session, thing: &Thing) -> bool {
+        let known = self.lock();
+        known.generation == session.generation() && known.things.contains(thing)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One declaration, on a channel of its own: a refusal closes it.
+struct Work<'a> {
+    session: &'a Session,
+    names: &'a Names,
+    channel: Option<Channel>,
+}
+
+impl Work<'_> {
+    async fn declare(mut self, thing: &Thing) -> Result<()> {
+        let result = self.active(thing).await;
+        self.end().await;
+        result
+    }
+
+    /// Looks whether what a thing is about exists, where it may not be declared.
+    async fn check(mut self, thing: &Thing) -> Result<()> {
+        let result = match thing {
+            Thing::Base => self.find_exchange(&self.names.jobs()).await,
+            Thing::Queue(queue) => self.find_declared(&self.names.queue(queue), queue.as_str()).await,
+            Thing::Slot { level, index } => {
+                let slot = self.names.slot(*level, *index);
+                self.find_declared(&slot, &slot).await
+            }
+            Thing::Binding(binding) => {
+                self.find_declared(&self.names.queue(&binding.queue), binding.queue.as_str()).await
+            }
+            Thing::TopicEvents => self.find_exchange(&self.names.events()).await,
+            Thing::DirectEvents => self.find_exchange(&self.names.events_direct()).await,
+            Thing::HeadersEvents => self.find_exchange(&self.names.events_headers()).await,
+            Thing::FanoutEvents(name) => self.find_exchange(&self.names.fanout(name)?).await,
+            Thing::Foreign(exchange) => self.find_exchange(exchange.as_str()).await,
+        };
+        self.end().await;
+        result
+    }
+
+    async fn find_queue(mut self, physical: &str, queue: &QueueName) -> Result<()> {
+        let result = self.find_declared(physical, queue.as_str()).await;
+        self.end().await;
+        result
+    }
+
+    async fn active(&mut self, thing: &Thing) -> Result<()> {
+        match thing {
+            Thing::Base => self.base().await,
+            Thing::Queue(queue) => self.job_queue(queue).await,
+            Thing::Slot { level, index } => {
+                let slot = self.names.slot(*level, *index);
+                self.queue(&slot, QueueKind::Slot).await?;
+                self.bind(&slot, &self.names.only(), &slot, FieldTable::default()).await
+            }
+            Thing::TopicEvents => self.exchange(&self.names.events(), Exchange::EventsTopic).await,
+            Thing::DirectEvents => self.exchange(&self.names.events_direct(), Exchange::EventsDirect).await,
+            Thing::HeadersEvents => self.exchange(&self.names.events_headers(), Exchange::EventsHeaders).await,
+            Thing::FanoutEvents(name) => self.exchange(&self.names.fanout(name)?, Exchange::EventsFanout).await,
+            Thing::Foreign(exchange) => self.find_exchange(exchange.as_str()).await,
+            Thing::Binding(binding) => self.binding(binding).await,
+        }
+    }
+
+    async fn base(&mut self) -> Result<()> {
+        let unrouted = self.names.unrouted();
+        self.exchange(&unrouted, Exchange::Unrouted).await?;
+        self.queue(&unrouted, QueueKind::Unrouted).await?;
+        self.bind(&unrouted, &unrouted, "", FieldTable::default()).await?;
+        self.exchange(&self.names.jobs(), Exchange::Jobs).await?;
+        self.exchange(&self.names.only(), Exchange::Only).await?;
+        self.exchange(&self.names.dead_exchange(), Exchange::Dead).await
+    }
+
+    async fn job_queue(&mut self, queue: &QueueName) -> Result<()> {
+        let physical = self.names.queue(queue);
+        if queue.is_dead() {
+            return self.dead_queue(queue).await;
+        }
+        // Before the queue that sends to it.
+        self.dead_queue(&queue.dead()).await?;
+        let kind = if queue.is_suspect() { QueueKind::Suspect(queue) } else { QueueKind::Work(queue) };
+        self.queue(&physical, kind).await?;
+        self.bind_by_name(&physical).await
+    }
+
+    async fn dead_queue(&mut self, queue: &QueueName) -> Result<()> {
+        let physical = self.names.queue(queue);
+        self.queue(&physical, QueueKind::Dead).await?;
+        let work = self.names.queue(&queue.work());
+        self.bind(&physical, &self.names.dead_exchange(), &work, FieldTable::default()).await?;
+        self.bind_by_name(&physical).await
+    }
+
+    async fn bind_by_name(&mut self, physical: &str) -> Result<()> {
+        self.bind(physical, &self.names.jobs(), physical, FieldTable::default()).await?;
+        self.bind(physical, &self.names.only(), physical, FieldTable::default()).await
+    }
+
+    async fn binding(&mut self, binding: &Binding) -> Result<()> {
+        self.job_queue(&binding.queue).await?;
+        let queue = self.names.queue(&binding.queue);
+        let (exchange, pattern) = match &binding.pattern {
+            Pattern::Foreign { exchange, pattern } => {
+                self.find_exchange(exchange.as_str()).await?;
+                (exchange.as_str().to_owned(), &**pattern)
+            }
+            pattern => (self.event_exchange(pattern).await?, pattern),
+        };
+        let (key, arguments) = rule(pattern);
+        self.bind(&queue, &exchange, key, arguments).await
+    }
+
+    /// Declares the exchange of ours whose events a pattern is about.
+    async fn event_exchange(&mut self, pattern: &Pattern) -> Result<String> {
+        let (physical, exchange) = match pattern {
+            Pattern::Topic(_) => (self.names.events(), Exchange::EventsTopic),
+            Pattern::Direct(_) => (self.names.events_direct(), Exchange::EventsDirect),
+            Pattern::Headers { .. } => (self.names.events_headers(), Exchange::EventsHeaders),
+            Pattern::Fanout(name) => (self.names.fanout(name)?, Exchange::EventsFanout),
+            Pattern::Foreign { exchange, .. } => return Ok(exchange.as_str().to_owned()),
+        };
+        self.exchange(&physical, exchange).await?;
+        Ok(physical)
+    }
+
+    async fn queue(&mut self, physical: &str, kind: QueueKind<'_>) -> Result<()> {
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let arguments = argument::queue(kind, self.names);
+        let what = format!("declare the queue \"{physical}\"");
+        let channel = self.channel().await?;
+        let declare = channel.queue_declare(physical.into(), options, arguments);
+        let declared = self.session.attempt(&what, declare).await?;
+        declared.map(drop).map_err(|cause| explain(&what, &cause))
+    }
+
+    async fn exchange(&mut self, physical: &str, exchange: Exchange) -> Result<()> {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let (kind, mut arguments) = argument::exchange(exchange, self.names);
+        if sabotage::is_on(Mutant::TrustMandatory) {
+            arguments = FieldTable::default();
+        }
+        let what = format!("declare the exchange \"{physical}\"");
+        let channel = self.channel().await?;
+        let declare = channel.exchange_declare(physical.into(), kind, options, arguments);
+        let declared = self.session.attempt(&what, declare).await?;
+        declared.map_err(|cause| explain(&what, &cause))
+    }
+
+    async fn bind(&mut self, queue: &str, exchange: &str, key: &str, arguments: FieldTable) -> Result<()> {
+        let what = format!("bind the queue \"{queue}\" to the exchange \"{exchange}\"");
+        let channel = self.channel().await?;
+        let bind =
+            channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), arguments);
+        self.session.answer(&what, bind).await
+    }
+
+    async fn find_declared(&mut self, physical: &str, shown: &str) -> Result<()> {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let what = format!("look for the queue \"{shown}\"");
+        let channel = self.channel().await?;
+        let declare = channel.queue_declare(physical.into(), options, FieldTable::default());
+        match self.session.attempt(&what, declare).await? {
+            Ok(_) => Ok(()),
+            Err(cause) if fault::is_not_found(&cause) => Err(Error::invalid(format!(
+                "queue \"{shown}\" is not declared; add it to the topology before consuming"
+            ))),
+            Err(cause) => Err(fault::error(&what, &cause)),
+        }
+    }
+
+    async fn find_exchange(&mut self, physical: &str) -> Result<()> {
+        let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        let channel = self.channel().await?;
+        // Of what kind it is does not matter to those who only look.
+        let kind = lapin::ExchangeKind::Direct;
+        let declare = channel.exchange_declare(physical.into(), kind, options, FieldTable::default());
+        let what = format!("look for the exchange \"{physical}\"");
+        match self.session.attempt(&what, declare).await? {
+            Err(cause) if fault::is_not_found(&cause) => Err(Error::invalid(format!(
+                "there is no exchange \"{physical}\"; whoever owns it must declare it before it is used"
+            ))),
+            found => found.map_err(|cause| fault::error(&what, &cause)),
+        }
+    }
+
+    async fn channel(&mut self) -> Result<Channel> {
+        if let Some(channel) = &self.channel {
+            return Ok(channel.clone());
+        }
+        Ok(self.channel.insert(self.session.channel().await?).clone())
+    }
+
+    async fn end(self) {
+        if let Some(channel) = self.channel.filter(|channel| channel.status().connected()) {
+            // What it was for is done; a channel that cannot be closed is closed with its connection.
+            let _ = self.session.answer("close a channel", channel.close(200, "OK".into())).await;
+        }
+    }
+}
+
+/// Returns the key and the arguments of a binding.
+fn rule(pattern: &Pattern) -> (&str, FieldTable) {
+    let mut arguments = FieldTable::default();
+    let key = match pattern {
+        Pattern::Topic(key) | Pattern::Direct(key) => key,
+        Pattern::Fanout(_) => "",
+        Pattern::Headers { mode, values } => {
+            let mode = if *mode == HeadersMode::All { "all" } else { "any" };
+            arguments.insert("x-match".into(), AMQPValue::LongString(mode.into()));
+            for (name, value) in values {
+                arguments.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
+            }
+            ""
+        }
+        Pattern::Foreign { pattern, .. } => return rule(pattern),
+    };
+    (key, arguments)
+}
+
+fn explain(what: &str, cause: &lapin::Error) -> Error {
+    let text = fault::protocol(cause).filter(|_| fault::is_mismatch(cause)).map(|said| said.get_message().to_string());
+    match text.as_deref().and_then(mismatch::explain) {
+        Some(text) => Error::invalid(text).caused_by(cause.clone()),
+        None => fault::error(what, cause),
+    }
+}

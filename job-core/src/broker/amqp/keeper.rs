@@ -1,0 +1,178 @@
+//! Keeps one consumer in channels: opens the next when one ends, when the window is to change, or when nothing comes
+//! although something waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::amqp::consumer::{AmqpConsumer, Source};
+use crate::broker::amqp::desk::Desk;
+use crate::broker::amqp::intake::{Consume, Intake, Life, Opened};
+use crate::broker::amqp::link::Link;
+use crate::broker::amqp::watch;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+
+/// How long one try to open a channel waits for a connection; there is always another try.
+const TRY_MAX: Duration = Duration::from_secs(30);
+
+/// The pause before the next channel, or another try for it; a random part of it.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// Tries in a row that RabbitMQ may refuse. A queue that has no leader is "not found", too, for a moment.
+const REFUSALS_MAX: u32 = 8;
+
+/// A window that has changed stays for this long: each change costs a consumer on the broker.
+const CHANGE_EVERY: Duration = Duration::from_secs(10);
+
+/// Opens the channels of one consumer.
+pub(super) struct Keeper {
+    pub(super) link: Arc<Link>,
+    pub(super) desk: Arc<Desk>,
+    /// The queue's name on the broker.
+    pub(super) physical: String,
+    pub(super) life: Life,
+    /// Tasks that end in order when the broker closes.
+    pub(super) tasks: TaskTracker,
+    pub(super) handle: Handle,
+    pub(super) clock: Clock,
+}
+
+/// Why a channel is followed by another one.
+enum Reason {
+    Over,
+    Width,
+    Stuck,
+    /// None follows.
+    End,
+}
+
+impl Keeper {
+    /// Opens the first channel, and begins to keep the consumer.
+    ///
+    /// # Errors
+    /// When the queue cannot be consumed.
+    pub(super) async fn begin(self) -> Result<AmqpConsumer> {
+        let opened = self.open(TRY_MAX).await?;
+        let (sources, arrivals) = mpsc::unbounded_channel();
+        let left = CancellationToken::new();
+        let consumer = AmqpConsumer {
+            desk: Arc::clone(&self.desk),
+            arrivals,
+            sources: Vec::new(),
+            peeked: None,
+            left: left.clone(),
+        };
+        let (tasks, handle) = (self.tasks.clone(), self.handle.clone());
+        tasks.spawn_on(self.keep(opened, sources, left), &handle);
+        Ok(consumer)
+    }
+
+    async fn keep(self, first: Opened, sources: mpsc::UnboundedSender<Result<Source>>, left: CancellationToken) {
+        let mut opened = first;
+        loop {
+            let intake = self.serve(opened, &sources);
+            let reason = self.reason(&intake, &left).await;
+            match reason {
+                Reason::End => return,
+                Reason::Width => {}
+                Reason::Over => self.pause().await,
+                Reason::Stuck => intake.end(),
+            }
+            opened = match self.open_again(&left).await {
+                None => return,
+                Some(Ok(opened)) => opened,
+                Some(Err(error)) => {
+                    intake.end();
+                    // Whoever reads it consumes anew, or gives up.
+                    let _ = sources.send(Err(error));
+                    return;
+                }
+            };
+            if matches!(reason, Reason::Width) && intake.stop().await.is_err() {
+                intake.end();
+            }
+        }
+    }
+
+    /// Hands a channel to the reader, and begins to acknowledge on it.
+    fn serve(&self, opened: Opened, sources: &mpsc::UnboundedSender<Result<Source>>) -> Arc<Intake> {
+        let Opened { intake, stream, issuer, collector } = opened;
+        self.tasks.spawn_on(Arc::clone(&intake).acknowledge(collector), &self.handle);
+        let source = Source { intake: Arc::clone(&intake), stream, issuer };
+        if sources.send(Ok(source)).is_err() {
+            // Nobody reads any more.
+            intake.end();
+        }
+        intake
+    }
+
+    async fn reason(&self, intake: &Intake, left: &CancellationToken) -> Reason {
+        tokio::select! {
+            biased;
+            () = left.cancelled() => Reason::End,
+            () = self.life.closing.cancelled() => Reason::End,
+            () = intake.over() => Reason::Over,
+            () = self.width(intake) => Reason::Width,
+            () = watch::stuck(intake, &self.physical, &self.clock) => Reason::Stuck,
+        }
+    }
+
+    /// Ends when the consumer should hold another number of deliveries.
+    async fn width(&self, intake: &Intake) {
+        // Soon after the start: nothing is known before the first runs, and a consumer of short jobs grows once.
+        loop {
+            self.desk.changed.notified().await;
+            if self.desk.prefetch() > intake.prefetch() {
+                return;
+            }
+            self.clock.sleep(CHANGE_EVERY).await;
+            if self.desk.prefetch() != intake.prefetch() {
+                return;
+            }
+        }
+    }
+
+    /// Opens a channel, however long that takes; `None` when it is not needed any more.
+    async fn open_again(&self, left: &CancellationToken) -> Option<Result<Opened>> {
+        let mut refusals = 0;
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = left.cancelled() => return None,
+                () = self.life.closing.cancelled() => return None,
+                opened = self.open(TRY_MAX) => opened,
+            };
+            match opened {
+                Err(error) if is_refusal(&error) => {
+                    refusals += 1;
+                    if refusals >= REFUSALS_MAX {
+                        return Some(Err(error));
+                    }
+                }
+                Err(error) => tracing::debug!(target: "job", queue = %self.desk.queue(), %error, "not consuming"),
+                opened => return Some(opened),
+            }
+            self.pause().await;
+        }
+    }
+
+    /// Waits a moment: what ends at once each time must not spin, nor all consumers come back together.
+    async fn pause(&self) {
+        self.clock.sleep(PAUSE_MAX.mul_f64(fastrand::f64())).await;
+    }
+
+    async fn open(&self, patience: Duration) -> Result<Opened> {
+        let session = self.link.session(patience).await?;
+        let consume = Consume { physical: &self.physical, queue: self.desk.queue(), prefetch: self.desk.prefetch() };
+        Intake::open(session, consume, &self.life, self.clock.clone()).await
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    error.is_invalid() || error.is_denied()
+}

@@ -1,0 +1,20 @@
+//! How RabbitMQ is used: plain data, each field with its default.
+
+use std::time::Duration;
+
+/// Options of an [`AmqpBroker`](crate::broker::amqp::AmqpBroker).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmqpOptions {
+    /// How long connecting waits for a RabbitMQ that cannot be reached. One that refuses is an error at once. Defaults to
+    /// 10 s.
+    pub connect_patience: Duration,
+    /// How long a publish waits for a connection, for the end of an alarm, and for its confirm, all together, before it
+    /// is rejected or unconfirmed. Defaults to 30 s.
+    pub publish_patience: Duration,
+}
+
+impl Default for AmqpOptions {
+    fn default() -> Self {
+        Self { connect_patience: Duration::from_secs(10), publish_patience: Duration::from_secs(30) }
+    }
+}

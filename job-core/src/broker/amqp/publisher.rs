@@ -1,0 +1,218 @@
+//! Publishes, and answers for each message what became of it: stored, certainly not stored, or nobody knows.
+//!
+//! Callers publish straight onto one shared channel: a task between them, which awaits each write in turn, is three times
+//! slower. A message that RabbitMQ refuses is sent again on a new channel, until the deadline: one that was opened while
+//! the leader of a queue was away refuses everything for as long as that node is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::broker::amqp::declare::Declarer;
+use crate::broker::amqp::fault;
+use crate::broker::amqp::link::Link;
+use crate::broker::amqp::name::Names;
+use crate::broker::amqp::route::{Route, dead, route};
+use crate::broker::amqp::session::Session;
+use crate::broker::amqp::wire;
+use crate::broker::{Outgoing, Stored};
+use crate::clock::Clock;
+use crate::envelope::Envelope;
+use crate::error::{Error, Result};
+use crate::name::QueueName;
+
+mod lane;
+mod way;
+
+use lane::{Answer, Lane, Publish};
+use way::Way;
+
+/// Messages of one call that are under way at once: more only add latency.
+const WINDOW: usize = 1024;
+
+/// Payload that is under way at once, of all callers, in KiB: the driver copies what waits to be written.
+const BUDGET_KIB: usize = 64 * 1024;
+
+/// The pause before a refused message is sent again is a random one in between.
+const REFUSED_PAUSE_MIN: Duration = Duration::from_millis(200);
+const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// The pause before the next try, when a channel was lost before anything was sent.
+const UNSENT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Publishes by way of one link.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    link: Arc<Link>,
+    declarer: Declarer,
+    names: Arc<Names>,
+    clock: Clock,
+    patience: Duration,
+    way: Way,
+    /// The way of events that must be heard, one at a time.
+    strict: tokio::sync::Mutex<Way>,
+    budget: Semaphore,
+}
+
+impl Publisher {
+    /// Makes a publisher that tries for `patience` at the most.
+    pub(super) fn new(link: Arc<Link>, names: Arc<Names>, clock: Clock, patience: Duration) -> Self {
+        Self {
+            link,
+            declarer: Declarer::new(Arc::clone(&names)),
+            names,
+            clock,
+            patience,
+            way: Way::default(),
+            strict: tokio::sync::Mutex::default(),
+            budget: Semaphore::new(BUDGET_KIB),
+        }
+    }
+
+    /// Publishes all of them, and answers in their order.
+    pub(super) async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Stored>> {
+        stream::iter(messages).map(|message| self.publish(message)).buffered(WINDOW).collect().await
+    }
+
+    /// Publishes one.
+    ///
+    /// # Errors
+    /// [`is_unconfirmed`](Error::is_unconfirmed) when nobody knows whether it was stored; it was not otherwise.
+    pub(super) async fn publish(&self, message: Outgoing) -> Result<Stored> {
+        message.check()?;
+        let route = route(&message, &self.names, self.clock.now())?;
+        if message.must_reach && message.target.queue().is_none() {
+            let way = self.strict.lock().await;
+            return self.send(&route, &message.envelope, &way, true).await;
+        }
+        self.send(&route, &message.envelope, &self.way, false).await
+    }
+
+    /// Publishes a dead job to the dead of its queue.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub(super) async fn bury(&self, queue: &QueueName, envelope: Envelope) -> Result<()> {
+        let route = dead(queue, &self.names);
+        self.send(&route, &envelope, &self.way, false).await.map(drop)
+    }
+
+    async fn send(&self, route: &Route, envelope: &Envelope, way: &Way, is_mandatory: bool) -> Result<Stored> {
+        let deadline = self.clock.monotonic() + self.patience;
+        let _permit = self.admit(envelope.payload.len(), deadline).await?;
+        let mut was_refused = false;
+        loop {
+            match self.attempt(way, route, envelope, is_mandatory, deadline).await {
+                Ok(Answer::Confirmed) => return Ok(Stored { copies: None }),
+                Ok(Answer::Unheard) => return Err(unheard(envelope)),
+                Ok(Answer::Unknown(cause)) => return Err(lost().caused_by(cause)),
+                Ok(Answer::Refused) => was_refused = true,
+                Ok(Answer::Unsent) => {}
+                // What was refused once may have been stored somewhere all the same.
+                Err(error) if was_refused => return Err(refused().caused_by(error)),
+                Err(error) => return Err(error),
+            }
+            let pause = if was_refused { refused_pause() } else { UNSENT_PAUSE };
+            if self.left(deadline) <= pause {
+                return Err(if was_refused { refused() } else { unreachable() });
+            }
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    /// Sends it once.
+    ///
+    /// # Errors
+    /// When nothing was sent, or no answer came in time.
+    async fn attempt(
+        &self,
+        way: &Way,
+        route: &Route,
+        envelope: &Envelope,
+        is_mandatory: bool,
+        deadline: Instant,
+    ) -> Result<Answer> {
+        let lane = way.usable();
+        let session = match &lane {
+            Some(lane) => Arc::clone(&lane.session),
+            None => self.link.session(self.left(deadline)).await?,
+        };
+        // Before anything is sent: a blocked connection would not even open a channel.
+        if let Some(reason) = session.blocked() {
+            return self.wait_unblocked(&session, &reason, deadline).await;
+        }
+        let lane = match lane {
+            Some(lane) => lane,
+            None => self.open(way, session, deadline).await?,
+        };
+        if let Some(thing) = &route.needs {
+            self.declarer.ensure(&lane.session, thing).await?;
+        }
+        let publish = Publish {
+            exchange: &route.exchange,
+            key: &route.key,
+            body: &envelope.payload,
+            properties: wire::properties(envelope, route.destination.as_ref())?,
+            is_mandatory,
+        };
+        let answer = self.clock.timeout(self.left(deadline), lane.publish(publish)).await;
+        match &answer {
+            Some(Answer::Confirmed | Answer::Unheard) => {}
+            Some(Answer::Unknown(cause)) if fault::is_not_found(cause) => {
+                lane.spoil();
+                self.declarer.forget();
+            }
+            _ => lane.spoil(),
+        }
+        answer.ok_or_else(|| {
+            Error::unconfirmed(format!("RabbitMQ did not confirm the message within {:?}", self.patience))
+        })
+    }
+
+    /// Waits until RabbitMQ takes publishes again; the message was not sent by then.
+    async fn wait_unblocked(&self, session: &Session, reason: &str, deadline: Instant) -> Result<Answer> {
+        match self.clock.timeout(self.left(deadline), session.unblocked()).await {
+            Some(()) => Ok(Answer::Unsent),
+            None => Err(Error::unavailable(format!("RabbitMQ takes no messages at the moment: {reason}"))),
+        }
+    }
+
+    async fn open(&self, way: &Way, session: Arc<Session>, deadline: Instant) -> Result<Arc<Lane>> {
+        let open = way.open(session, &self.declarer);
+        self.clock.timeout(self.left(deadline), open).await.unwrap_or_else(|| Err(unreachable()))
+    }
+
+    /// Waits until there is room for a payload.
+    async fn admit(&self, bytes: usize, deadline: Instant) -> Result<SemaphorePermit<'_>> {
+        let kib = u32::try_from((bytes / 1024 + 1).min(BUDGET_KIB)).expect("the budget is small");
+        let permit = self.clock.timeout(self.left(deadline), self.budget.acquire_many(kib)).await;
+        let permit = permit.ok_or_else(|| Error::unavailable("too much is waiting to be sent to RabbitMQ already"))?;
+        Ok(permit.expect("the budget is never closed"))
+    }
+
+    fn left(&self, deadline: Instant) -> Duration {
+        deadline.saturating_duration_since(self.clock.monotonic())
+    }
+}
+
+fn refused_pause() -> Duration {
+    REFUSED_PAUSE_MIN + (REFUSED_PAUSE_MAX - REFUSED_PAUSE_MIN).mul_f64(fastrand::f64())
+}
+
+fn unheard(envelope: &Envelope) -> Error {
+    Error::unheard(format!("no queue is bound that takes the event \"{}\"; nothing was stored", envelope.kind_str()))
+}
+
+fn lost() -> Error {
+    Error::unconfirmed("the connection to RabbitMQ, or a channel of it, was lost before it confirmed")
+}
+
+fn refused() -> Error {
+    Error::unconfirmed("RabbitMQ refuses the message (basic.nack): a queue is full, or has no leader at the moment")
+}
+
+fn unreachable() -> Error {
+    Error::unavailable("there was no connection to RabbitMQ in time")
+}

@@ -1,0 +1,16 @@
+use job_core::{Context, Job, JobError, Perform};
+use serde::{Deserialize, Serialize};
+
+#[derive(Job, Serialize, Deserialize)]
+#[job(on(topic = "a", exchange = "events"))]
+struct Mirror {
+    id: u64,
+}
+
+impl Perform for Mirror {
+    async fn perform(self, _: Context<Self>) -> Result<(), JobError> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,141 @@
+//! Made-up histories of a broker that stores what follows a run before it forgets the run: which copies of a job a fault
+//! explains, and beside each what it does not.
+
+use crate::check::Rule;
+use crate::check::tale::{SECOND, Tale, tale, turn};
+use crate::record::{Event, Fault, Settled, Turn};
+
+/// The beginning of each: that broker.
+fn loose() -> Tale {
+    tale().note("director", Event::Terms { is_atomic: false })
+}
+
+fn broker_falls(tale: Tale) -> Tale {
+    tale.fault(Fault::Broker, "broker").later(SECOND).note("director", Event::Healed)
+}
+
+/// Runs the first two attempts of a job, the second to its end.
+fn both(tale: Tale, process: &str) -> Tale {
+    tale.failed(process, "a", 1).done(process, "a", 2)
+}
+
+#[test]
+fn without_a_fault_there_is_no_copy() {
+    both(loose().job("a", 2), "w").check(&[]);
+    both(both(loose().job("a", 2), "w"), "v").check(&[Rule::Duplicate, Rule::Duplicate]);
+    both(loose().job("a", 2).failed("w", "a", 1), "v").check(&[Rule::Duplicate]);
+    loose().job("a", 1).done("w", "a", 1).fault(Fault::Drain, "w").done("v", "a", 1).check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn a_run_that_was_cut_off_may_have_stored_what_follows() {
+    let cut = loose().job("a", 2).started("w", "a", 1).fault(Fault::Kill, "w");
+    // The one that was stored, and the one of the second run.
+    let forked = both(cut.clone().done("v", "a", 2), "u");
+    let report = forked.check(&[]);
+    assert_eq!((report.faults, report.duplicates, report.void.len()), (1, 2, 0));
+    // Where both are one step, the second run alone is explained.
+    let atomic = tale().job("a", 2).started("w", "a", 1).fault(Fault::Kill, "w").done("v", "a", 2);
+    both(atomic, "u").check(&[Rule::Duplicate, Rule::Attempts]);
+    // One fault, one copy.
+    both(cut.done("v", "a", 2).done("v", "a", 2), "u").check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn a_copy_begins_with_the_turn_that_was_cut_off() {
+    let failed = loose().job("a", 2).failed("w", "a", 1).later(9 * SECOND);
+    let cut = failed.started("w", "a", 2).fault(Fault::Kill, "w");
+    cut.clone().done("v", "a", 2).check(&[]);
+    both(cut, "v").check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn an_acknowledgement_may_be_lost_with_who_has_just_given_it() {
+    let done = loose().job("a", 1).done("w", "a", 1).job("b", 1).started("w", "b", 1);
+    let again = |tale: Tale| tale.fault(Fault::Kill, "w").done("v", "a", 1).done("v", "b", 1);
+    again(done.clone()).check(&[]);
+    again(done.clone().later(2 * SECOND)).check(&[Rule::Duplicate]);
+    // Another process was killed.
+    done.settled("w", "b", 1, Settled::Gone)
+        .effect("w", "b")
+        .fault(Fault::Kill, "x")
+        .done("v", "a", 1)
+        .check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn the_victims_of_a_broker_are_all_its_clients() {
+    let begun = || loose().job("a", 1).job("b", 1).started("w", "a", 1).started("v", "b", 1);
+    let ends = |tale: Tale| tale.done("u", "a", 1).done("u", "b", 1);
+    for fault in [Fault::Broker, Fault::Cut] {
+        let struck = begun().fault(fault, "broker").note("director", Event::Healed);
+        let lost = |tale: Tale, process: &str, id: &str| tale.note(process, Event::Unrecorded { turn: turn(id, 1) });
+        ends(lost(lost(struck, "w", "a"), "v", "b")).check(&[]);
+    }
+    // Long before, and long after.
+    let early = loose().job("a", 1).done("w", "a", 1).later(9 * SECOND);
+    broker_falls(early).done("v", "a", 1).check(&[Rule::Duplicate]);
+    let late = broker_falls(loose()).later(20 * SECOND).job("a", 1).done("w", "a", 1);
+    late.done("v", "a", 1).check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn a_publish_without_an_answer_may_be_stored_twice() {
+    let twice = |tale: Tale| both(both(tale, "w"), "v");
+    twice(broker_falls(loose().invoked("a", false, 2)).stored("a").later(30 * SECOND)).check(&[]);
+    let answered = loose().job("a", 2).later(9 * SECOND);
+    twice(broker_falls(answered).later(30 * SECOND)).check(&[Rule::Duplicate, Rule::Duplicate]);
+}
+
+#[test]
+fn a_broker_short_of_memory_still_takes_acknowledgements() {
+    let alarmed = |tale: Tale| tale.fault(Fault::Alarm, "broker");
+    let healed = |tale: Tale| tale.note("director", Event::Healed).later(30 * SECOND);
+    healed(alarmed(loose().job("a", 2)).failed("w", "a", 1)).done("v", "a", 2).done("u", "a", 2).check(&[]);
+    let done = alarmed(loose().job("a", 1).later(9 * SECOND)).done("w", "a", 1);
+    healed(done).done("v", "a", 1).check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn a_job_that_waits_to_be_due_may_be_moved_twice() {
+    let waiting = || loose().delayed("a").later(9 * SECOND);
+    let struck = |tale: Tale| tale.job("b", 1).started("w", "b", 1).fault(Fault::Kill, "w").done("v", "b", 1);
+    struck(waiting()).later(9 * SECOND).done("v", "a", 1).done("u", "a", 1).check(&[]);
+    // One that waits in its queue is moved by nobody.
+    let ready = loose().job("a", 1).later(9 * SECOND);
+    struck(ready).later(9 * SECOND).done("v", "a", 1).done("u", "a", 1).check(&[Rule::Duplicate]);
+    // Nor is one that has begun.
+    struck(waiting().done("v", "a", 1).later(9 * SECOND)).done("u", "a", 1).check(&[Rule::Duplicate]);
+    // Between two attempts it waits, too.
+    let between = loose().job("a", 2).failed("v", "a", 1).later(9 * SECOND);
+    struck(between.clone()).later(9 * SECOND).done("v", "a", 2).done("u", "a", 2).check(&[]);
+    let again = struck(between).later(9 * SECOND).failed("v", "a", 1).done("v", "a", 2).done("u", "a", 2);
+    again.check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn each_run_of_a_link_may_store_its_follower() {
+    let link = loose().invoked("a", false, 1).link("l", "a").stored("l").started("w", "l", 1);
+    let killed = link.clone().fault(Fault::Kill, "w").done("v", "l", 1);
+    killed.done("v", "a", 1).done("u", "a", 1).check(&[]);
+    let calm = link.effect("w", "l").settled("w", "l", 1, Settled::Gone).done("v", "a", 1);
+    calm.done("u", "a", 1).check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn a_redrive_that_was_cut_off_may_be_made_twice() {
+    let next = |tale: Tale, process: &str| {
+        let turn = Turn { sequence: 1, ..turn("a", 1) };
+        tale.note(process, Event::Started { turn: turn.clone(), hash: 7 })
+            .effect(process, "a")
+            .note(process, Event::Settled { turn, outcome: Settled::Gone })
+    };
+    let died = loose().lives("a", &[1, 1]).stored("a").started("w", "a", 1).settled("w", "a", 1, Settled::Gone);
+    let redriving = died.later(9 * SECOND).note("o", Event::Redriving { turn: turn("a", 1) });
+    next(next(redriving.clone().fault(Fault::Kill, "o"), "w"), "v").check(&[]);
+    let calm = redriving.clone().note("o", Event::Redriven { turn: turn("a", 1) });
+    next(next(calm, "w"), "v").check(&[Rule::Duplicate]);
+    // It explains nothing of the life before.
+    let again = redriving.fault(Fault::Kill, "o").started("v", "a", 1).settled("v", "a", 1, Settled::Gone);
+    next(again, "w").check(&[Rule::Duplicate]);
+}
