@@ -8,3 +8,4 @@ mod outcomes;
 mod scene;
 mod sharing;
 mod start;
+mod telling;
