@@ -8,23 +8,33 @@
 
 mod ack_ring;
 mod argument;
+mod census;
 mod consumer;
 mod declare;
 mod desk;
 mod fault;
+mod housekeep;
+mod inspect;
 mod intake;
 mod keeper;
+mod lead;
+mod ledger;
 mod link;
 mod name;
+#[cfg(test)]
+#[path = "../../tests/amqp_node/mod.rs"]
+mod node;
 mod options;
 mod outlet;
 mod pace;
 mod publisher;
+mod realm;
 mod route;
 mod runtime;
 mod session;
 mod settle;
 mod settled;
+mod unrouted;
 mod url;
 mod watch;
 mod wheel;
@@ -38,11 +48,13 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{
-    BoxFuture, Broker, Capabilities, Consumer, Entry, Inspect, Leadership, Ledger, Outgoing, Stored, Window,
+    BoxFuture, Broker, Capabilities, Consumer, Delivery, Found, Inspect, Leadership, Ledger, Outgoing, Page,
+    QueueStats, Stored, Which, Window,
 };
 use crate::clock::Clock;
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::name::QueueName;
+use crate::name::{JobId, QueueName};
 use crate::topology::Topology;
 
 use declare::{Declarer, Thing};
@@ -52,6 +64,7 @@ use keeper::Keeper;
 use link::{Link, Purpose};
 use name::Names;
 use publisher::Publisher;
+use realm::{Parts, Realm};
 use runtime::Runtime;
 use settled::Settled;
 use url::AmqpUrl;
@@ -86,6 +99,7 @@ pub struct AmqpBroker {
     consuming: Arc<Link>,
     declarer: Declarer,
     office: Office,
+    realm: Realm,
     life: Life,
     /// What keeps consumers, and acknowledges.
     keepers: TaskTracker,
@@ -118,6 +132,16 @@ impl AmqpBroker {
             clock: clock.clone(),
             patience,
         };
+        let life = Life::default();
+        let realm = Realm::new(Parts {
+            url: Arc::clone(&url),
+            names: Arc::clone(&names),
+            publishing: Arc::clone(&publishing),
+            consuming: Arc::clone(&consuming),
+            office: &office,
+            life: life.clone(),
+            options: &options,
+        });
         Ok(Arc::new(Self {
             declarer: Declarer::new(Arc::clone(&names)),
             names,
@@ -127,7 +151,8 @@ impl AmqpBroker {
             publishing,
             consuming,
             office,
-            life: Life::default(),
+            realm,
+            life,
             keepers: TaskTracker::new(),
             hold_max: url.consumer_timeout,
             is_closed: AtomicBool::new(false),
@@ -139,6 +164,7 @@ impl AmqpBroker {
     pub fn kill(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.life.killed.cancel();
+        self.realm.log.close();
         self.runtime.stop();
     }
 
@@ -157,7 +183,9 @@ impl AmqpBroker {
         self.check_open()?;
         // Not by the connection that publishes, which RabbitMQ may block.
         let session = self.consuming.session(self.options.connect_patience).await?;
-        self.declarer.topology(&session, topology).await
+        self.declarer.topology(&session, topology).await?;
+        self.realm.census.declared(topology);
+        Ok(())
     }
 
     async fn consume_from(&self, queue: &QueueName, window: Window) -> Result<Box<dyn Consumer>> {
@@ -176,18 +204,21 @@ impl AmqpBroker {
             handle: self.runtime.handle().clone(),
             clock: self.clock.clone(),
         };
-        Ok(Box::new(keeper.begin().await?))
+        let consumer = keeper.begin().await?;
+        self.realm.keep_house();
+        Ok(Box::new(consumer))
     }
 
     /// Finishes what is under way, gives back the rest, and says good-bye.
     fn end(&self) -> impl Future<Output = ()> + Send + 'static {
         let (settlements, keepers) = (self.office.tasks.clone(), self.keepers.clone());
         let (consuming, publishing) = (Arc::clone(&self.consuming), Arc::clone(&self.publishing));
-        let (life, clock) = (self.life.clone(), self.clock.clone());
+        let (life, realm, clock) = (self.life.clone(), self.realm.end(), self.clock.clone());
         async move {
             settlements.close();
             let _ = clock.timeout(CLOSE_MAX, settlements.wait()).await;
             life.closing.cancel();
+            realm.await;
             keepers.close();
             let _ = clock.timeout(CLOSE_MAX, keepers.wait()).await;
             consuming.close().await;
@@ -218,19 +249,19 @@ impl Broker for AmqpBroker {
         Box::pin(self.consume_from(queue, window))
     }
 
-    fn lead<'a>(&'a self, _role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {
+    fn lead<'a>(&'a self, role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {
         Box::pin(async move {
             self.check_open()?;
-            Err(Error::unsupported("the RabbitMQ broker has no leaders yet"))
+            Ok(self.realm.leaders.lead(role).await?.map(|leadership| Box::new(leadership) as Box<dyn Leadership>))
         })
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::new(NoLedger)
+        self.realm.log.ledger()
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {
-        None
+        Some(self)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
@@ -245,27 +276,38 @@ impl Broker for AmqpBroker {
     }
 }
 
+impl Inspect for AmqpBroker {
+    fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.realm.inspector.queues().await
+        })
+    }
+
+    fn peek<'a>(&'a self, queue: &'a QueueName, page: Page) -> BoxFuture<'a, Result<Vec<Envelope>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.realm.inspector.peek(queue, page).await
+        })
+    }
+
+    fn take<'a>(&'a self, queue: &'a QueueName, which: Which) -> BoxFuture<'a, Result<Vec<Delivery>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.realm.inspector.take(queue, which).await
+        })
+    }
+
+    fn find<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Option<Found>>> {
+        let text = format!("on RabbitMQ the job {id} cannot be looked up: AMQP finds no message by its id");
+        Box::pin(ready(Err(Error::unsupported(text))))
+    }
+}
+
 impl Drop for AmqpBroker {
     fn drop(&mut self) {
         if !*self.is_closed.get_mut() {
             self.runtime.stop_after(self.end());
         }
-    }
-}
-
-/// Until there is one.
-struct NoLedger;
-
-impl Ledger for NoLedger {
-    fn append(&self, _entry: Entry) -> BoxFuture<'_, Result<()>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
-    }
-
-    fn read(&self) -> BoxFuture<'_, Result<Vec<Entry>>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
-    }
-
-    fn changed(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
     }
 }

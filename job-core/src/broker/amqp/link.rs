@@ -134,6 +134,11 @@ impl Link {
                     generation += 1;
                     failures = 0;
                     self.keep(generation, connection).await;
+                    if self.purpose == Purpose::Lead {
+                        // A leader that lost its connection leads no more: another one would fire without a role.
+                        self.tell(State::Closed);
+                        return;
+                    }
                 }
                 Err(trouble) => {
                     failures += 1;
