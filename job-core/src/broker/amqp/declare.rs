@@ -2,6 +2,10 @@
 //!
 //! Nothing is ever changed or removed. What exists and differs is an error that names queue, argument, both values and
 //! the way out. Who may not declare but finds what it needs goes on: producers need no more than the right to write.
+//!
+//! A quorum queue of RabbitMQ 3.10.8 whose node is killed within a second of the queue's first declaration was seen to
+//! come back without a leader, and then hangs whoever consumes or publishes for a minute at a time. Three seconds of age
+//! were enough; nothing that AMQP tells shows it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
