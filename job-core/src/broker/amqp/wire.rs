@@ -35,11 +35,13 @@
 
 mod header;
 mod limit;
+mod pass;
 mod read;
 mod render;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub(super) use pass::{Onward, Way, passed, way};
 pub(super) use read::{Received, received};
 pub(super) use write::properties;
