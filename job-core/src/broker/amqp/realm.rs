@@ -53,8 +53,7 @@ impl Realm {
             life: life.clone(),
             handle: handle.clone(),
             clock: clock.clone(),
-            patience: options.connect_patience,
-            publish_patience: options.publish_patience,
+            options: options.clone(),
             held: Arc::default(),
         };
         let mover = Mover {

@@ -196,7 +196,7 @@ impl<'a> Round<'a> {
     async fn publish(&self, queue: &QueueName, delivery: &Delivery) -> Result<()> {
         let names = &self.mover.names;
         let (exchange, key) = (names.only(), names.queue(queue));
-        let properties = wire::carried(&delivery.properties);
+        let properties = wire::carried(&delivery.properties, |_| true);
         let publish = async {
             let options = BasicPublishOptions::default();
             let sent = self.confirming.basic_publish(exchange.into(), key.into(), options, &delivery.data, properties);
