@@ -92,7 +92,7 @@ async fn main() -> anyhow::Result<()> {
     let worker = Worker::builder().client(client.clone()).state(counters.clone()).state(turnover.clone());
     worker.exit_when_idle().build()?.run().await?;
 
-    let counters = counters.0.lock().expect("no run panics");
+    let counters = counters.0.lock().expect("no run panics").clone();
     let counts: Vec<(&str, usize)> = counters.iter().map(|(name, ids)| (name.as_str(), ids.len())).collect();
     println!("{counts:?}");
     assert_eq!(counts, [("mail_ended", 3), ("order_placed", 3), ("page_viewed", 300)]);

@@ -18,7 +18,7 @@ mod rule;
 mod source;
 mod token;
 
-const CRATES: [&str; 4] = ["job-core", "job-macros", "job-worker", "examples"];
+const CRATES: [&str; 5] = ["job-schedule", "job-core", "job-macros", "job-worker", "examples"];
 
 #[test]
 fn the_sources_keep_the_rules() {
