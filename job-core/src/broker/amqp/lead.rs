@@ -77,7 +77,7 @@ impl Leaders {
             resigned: CancellationToken::new(),
             handle: self.handle.clone(),
             clock: self.clock.clone(),
-            _connection: guard,
+            connection: guard,
         });
         held.recall().await;
         let mut all = self.all();
@@ -142,7 +142,7 @@ pub(super) struct Held {
     resigned: CancellationToken,
     handle: Handle,
     clock: Clock,
-    _connection: CloseOnDrop,
+    connection: CloseOnDrop,
 }
 
 #[derive(Default)]
@@ -216,7 +216,7 @@ impl Held {
             };
             let _ = self.clock.timeout(LEDGER_MAX, farewell).await;
         }
-        self._connection.link.close().await;
+        self.connection.link.close().await;
         let version = u64::try_from(self.clock.now().timestamp_micros()).unwrap_or(0);
         let key = format!("released/{}", self.role);
         let _ = self.clock.timeout(LEDGER_MAX, self.log.tell(&key, version, json!(true))).await;
@@ -261,3 +261,6 @@ impl Drop for CloseOnDrop {
         self.handle.spawn(async move { link.close().await });
     }
 }
+
+#[cfg(test)]
+mod tests;
