@@ -235,16 +235,21 @@ impl AmqpBroker {
     }
 
     /// Finishes what is under way, gives back the rest, and says good-bye.
-    async fn end(&self) {
-        self.office.tasks.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.office.tasks.wait()).await;
-        self.life.closing.cancel();
-        self.realm.end().await;
-        self.keepers.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.keepers.wait()).await;
-        self.consuming.close().await;
-        self.publishing.close().await;
-        self.life.killed.cancel();
+    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (settlements, keepers) = (self.office.tasks.clone(), self.keepers.clone());
+        let (consuming, publishing) = (Arc::clone(&self.consuming), Arc::clone(&self.publishing));
+        let (life, realm, clock) = (self.life.clone(), self.realm.end(), self.clock.clone());
+        async move {
+            settlements.close();
+            let _ = clock.timeout(CLOSE_MAX, settlements.wait()).await;
+            life.closing.cancel();
+            realm.await;
+            keepers.close();
+            let _ = clock.timeout(CLOSE_MAX, keepers.wait()).await;
+            consuming.close().await;
+            publishing.close().await;
+            life.killed.cancel();
+        }
     }
 }
 
@@ -326,9 +331,8 @@ impl Inspect for AmqpBroker {
 
 impl Drop for AmqpBroker {
     fn drop(&mut self) {
-        // A closed one has nothing left to lose.
-        self.life.killed.cancel();
-        self.realm.log.close();
-        self.runtime.stop();
+        if !*self.is_closed.get_mut() {
+            self.runtime.stop_after(self.end());
+        }
     }
 }

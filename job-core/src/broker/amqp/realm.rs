@@ -98,9 +98,12 @@ impl Realm {
     }
 
     /// Gives up roles, and ends all waits.
-    pub(super) async fn end(&self) {
-        self.leaders.resign().await;
-        self.log.close();
-        self.inspector.link.close().await;
+    pub(super) fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (leaders, log, admin) = (self.leaders.clone(), Arc::clone(&self.log), Arc::clone(&self.inspector.link));
+        async move {
+            leaders.resign().await;
+            log.close();
+            admin.close().await;
+        }
     }
 }
