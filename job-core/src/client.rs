@@ -24,6 +24,7 @@ mod enqueue_many;
 mod heading;
 mod publish;
 mod publish_error;
+mod schedules;
 
 use heading::Heading;
 
@@ -32,6 +33,7 @@ pub use enqueue_error::{EnqueueError, EnqueueManyError};
 pub use enqueue_many::EnqueueMany;
 pub use publish::{Publish, PublishMany, Published};
 pub use publish_error::{PublishError, PublishManyError};
+pub use schedules::Schedules;
 
 /// How long a client tries an unconfirmed publish again, under the same id, before it answers *unconfirmed*.
 pub const PUBLISH_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);

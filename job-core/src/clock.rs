@@ -121,6 +121,20 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// Sets the wall of a manual clock, forward or back, as somebody does to a machine: no time has passed by that, and
+    /// sleepers sleep on.
+    ///
+    /// # Panics
+    /// On the system clock, which nobody can move.
+    pub fn set_wall(&self, to: Timestamp) {
+        let Source::Manual(hands) = &self.0 else {
+            panic!("only a manual clock can be set");
+        };
+        lock(hands).wall = to.trunc_subsecs(6);
+    }
+}
+
 impl Hands {
     fn alarm_at(&mut self, at: Timestamp) -> Option<oneshot::Receiver<()>> {
         self.alarm(duration_until(self.wall, at))

@@ -18,6 +18,7 @@
 //   observation
 //   broker
 //   event job
+//   schedule
 //   chain compatibility
 //   client
 //   context
@@ -51,6 +52,7 @@ pub mod registry;
 /// Faults for tests of the tests; not for people.
 #[doc(hidden)]
 pub mod sabotage;
+pub mod schedule;
 pub mod subscription;
 pub mod topology;
 pub mod trace;
@@ -83,6 +85,7 @@ pub mod __private {
     pub use crate::options::JobOptions;
     pub use crate::perform::{HandlerProbe, HandlerProbeFallback};
     pub use crate::registry::{Descriptor, PerformFn, perform_async, perform_blocking};
+    pub use crate::schedule::{LinkedSchedule, Missed, Overlap};
     pub use crate::subscription::{Source, Subscription};
     pub use crate::topology::{HeadersMode, Target};
 }

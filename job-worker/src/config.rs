@@ -25,11 +25,25 @@ pub struct WorkerConfig {
     pub grace: Duration,
     /// Stop when nothing is ready, delayed or running on the consumed queues. Defaults to false.
     pub exit_when_idle: bool,
+    /// Whether it fires the ticks of schedules. Defaults to [`Scheduling::With`].
+    pub scheduling: Scheduling,
     /// Largest payload that is decoded, in bytes; a larger one is dead at once. Defaults to
     /// [`PAYLOAD_BYTES_MAX_DEFAULT`].
     pub payload_bytes_max: usize,
     /// Deepest nesting that is decoded; a deeper payload is dead at once. Defaults to [`DEPTH_MAX_DEFAULT`].
     pub depth_max: usize,
+}
+
+/// Whether a worker fires the ticks of schedules, besides running jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheduling {
+    /// It does both. The default.
+    #[default]
+    With,
+    /// It runs jobs only; another worker of the application must fire.
+    Without,
+    /// It fires only.
+    Only,
 }
 
 /// One consumed queue.
@@ -50,6 +64,7 @@ impl Default for WorkerConfig {
             concurrency: 16,
             grace: Duration::from_secs(25),
             exit_when_idle: false,
+            scheduling: Scheduling::With,
             payload_bytes_max: PAYLOAD_BYTES_MAX_DEFAULT,
             depth_max: DEPTH_MAX_DEFAULT,
         }

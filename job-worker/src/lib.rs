@@ -6,10 +6,10 @@
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
 //   announcement config hold in_flight kind_limit logs metrics pace placement sabotage shutdown slots
-//   catalogue middleware signals subscription_log verdict
+//   catalogue middleware schedule signals subscription_log verdict
 //   roster
 //   apply executor
-//   admin idle intake lane monitor supervise
+//   admin idle intake lane monitor scheduler supervise
 //   worker
 //   testing
 //   cli
@@ -30,6 +30,7 @@ mod slots;
 mod subscription_log;
 
 pub mod middleware;
+pub mod schedule;
 pub mod signals;
 pub mod verdict;
 
@@ -44,6 +45,7 @@ mod idle;
 mod intake;
 mod lane;
 mod monitor;
+mod scheduler;
 mod supervise;
 
 pub mod worker;
@@ -54,7 +56,7 @@ mod cli;
 
 pub use apply::apply_topology;
 pub use cli::main;
-pub use config::{QueueConfig, WorkerConfig};
+pub use config::{QueueConfig, Scheduling, WorkerConfig};
 pub use shutdown::StopHandle;
 pub use worker::{Stopped, Worker, WorkerBuilder};
 

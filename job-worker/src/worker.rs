@@ -23,6 +23,8 @@ use crate::intake::Intake;
 use crate::lane::SuspectIntake;
 use crate::monitor::{Heartbeat, Monitor, Watched};
 use crate::placement::Placement;
+use crate::schedule::plan::Plan;
+use crate::scheduler::Scheduler;
 use crate::shutdown::StopHandle;
 use crate::slots::Slots;
 use crate::subscription_log::{self, SIGN_PERIOD};
@@ -54,6 +56,7 @@ pub struct Worker {
     observers: Observers,
     stop: StopHandle,
     heartbeat: Heartbeat,
+    scheduler: Option<Arc<Scheduler>>,
     /// This process is the worker's own, and ends when the runtime is stuck.
     is_main: bool,
 }
@@ -162,6 +165,16 @@ impl Worker {
                 .await
             });
         }
+        if let Some(scheduler) = &self.scheduler {
+            let (scheduler, clock, observers) = (Arc::clone(scheduler), self.clock.clone(), self.observers.clone());
+            parts.spawn(async move {
+                supervise("scheduler", &clock, &observers, || {
+                    let scheduler = Arc::clone(&scheduler);
+                    async move { scheduler.run().await }
+                })
+                .await
+            });
+        }
         let (heartbeat, clock, stop) = (self.heartbeat.clone(), self.clock.clone(), self.stop.clone());
         parts.spawn(async move {
             while !stop.abort().is_cancelled() {
@@ -175,6 +188,18 @@ impl Worker {
             parts.spawn(self.idle_watch().run());
         }
         parts
+    }
+
+    fn scheduler(&self, application: &str, plans: Vec<Plan>) -> Scheduler {
+        Scheduler {
+            application: application.to_owned(),
+            plans,
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            observers: self.observers.clone(),
+            stop: self.stop.clone(),
+            is_ended: watch::Sender::new(false),
+        }
     }
 
     fn suspect_intake(&self, queue: QueueName) -> SuspectIntake {
@@ -232,6 +257,9 @@ impl Worker {
                 intake.wait_stopped().await;
             }
             in_flight.wait_none().await;
+            if let Some(scheduler) = &self.scheduler {
+                scheduler.wait_ended().await;
+            }
         });
         if drained.await.is_none() {
             self.stop.cancel().cancel();

@@ -17,6 +17,7 @@ mod housekeep;
 mod inspect;
 mod intake;
 mod keeper;
+mod lane;
 mod lead;
 mod ledger;
 mod link;
@@ -28,6 +29,7 @@ mod options;
 mod outlet;
 mod pace;
 mod publisher;
+mod pump;
 mod realm;
 mod route;
 mod runtime;
@@ -64,10 +66,12 @@ use keeper::Keeper;
 use link::{Link, Purpose};
 use name::Names;
 use publisher::Publisher;
+use pump::Pump;
 use realm::{Parts, Realm};
 use runtime::Runtime;
 use settled::Settled;
 use url::AmqpUrl;
+use wheel::Geometry;
 
 pub use options::AmqpOptions;
 
@@ -103,6 +107,8 @@ pub struct AmqpBroker {
     life: Life,
     /// What keeps consumers, and acknowledges.
     keepers: TaskTracker,
+    /// The wheel is turned by those who consume.
+    is_turning: AtomicBool,
     /// The server's own limit, as the URL states it.
     hold_max: Duration,
     is_closed: AtomicBool,
@@ -123,14 +129,14 @@ impl AmqpBroker {
         let (publishing, consuming) = (link(Purpose::Publish), link(Purpose::Consume));
         // One of them shows whether URL and server fit; the other is made when it is needed.
         publishing.session(options.connect_patience).await?;
-        let patience = options.publish_patience;
+        let publisher = Publisher::new(Arc::clone(&publishing), Arc::clone(&names), clock.clone(), &options);
         let office = Office {
-            publisher: Arc::new(Publisher::new(Arc::clone(&publishing), Arc::clone(&names), clock.clone(), patience)),
+            publisher: Arc::new(publisher),
             settled: Arc::new(Mutex::new(Settled::new(SETTLED_MAX))),
             tasks: TaskTracker::new(),
             handle: runtime.handle().clone(),
             clock: clock.clone(),
-            patience,
+            patience: options.publish_patience,
         };
         let life = Life::default();
         let realm = Realm::new(Parts {
@@ -154,6 +160,7 @@ impl AmqpBroker {
             realm,
             life,
             keepers: TaskTracker::new(),
+            is_turning: AtomicBool::new(false),
             hold_max: url.consumer_timeout,
             is_closed: AtomicBool::new(false),
         }))
@@ -206,20 +213,43 @@ impl AmqpBroker {
         };
         let consumer = keeper.begin().await?;
         self.realm.keep_house();
+        self.turn_wheel();
         Ok(Box::new(consumer))
     }
 
+    /// Begins to turn the delay wheel, once.
+    fn turn_wheel(&self) {
+        if self.is_turning.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let pump = Pump {
+            consuming: Arc::clone(&self.consuming),
+            publishing: Arc::clone(&self.publishing),
+            declarer: Declarer::new(Arc::clone(&self.names)),
+            names: Arc::clone(&self.names),
+            geometry: Geometry::of(self.options.slot_width),
+            life: self.life.clone(),
+            clock: self.clock.clone(),
+        };
+        pump.start(&self.keepers, self.runtime.handle());
+    }
+
     /// Finishes what is under way, gives back the rest, and says good-bye.
-    async fn end(&self) {
-        self.office.tasks.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.office.tasks.wait()).await;
-        self.life.closing.cancel();
-        self.realm.end().await;
-        self.keepers.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.keepers.wait()).await;
-        self.consuming.close().await;
-        self.publishing.close().await;
-        self.life.killed.cancel();
+    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (settlements, keepers) = (self.office.tasks.clone(), self.keepers.clone());
+        let (consuming, publishing) = (Arc::clone(&self.consuming), Arc::clone(&self.publishing));
+        let (life, realm, clock) = (self.life.clone(), self.realm.end(), self.clock.clone());
+        async move {
+            settlements.close();
+            let _ = clock.timeout(CLOSE_MAX, settlements.wait()).await;
+            life.closing.cancel();
+            realm.await;
+            keepers.close();
+            let _ = clock.timeout(CLOSE_MAX, keepers.wait()).await;
+            consuming.close().await;
+            publishing.close().await;
+            life.killed.cancel();
+        }
     }
 }
 
@@ -301,9 +331,8 @@ impl Inspect for AmqpBroker {
 
 impl Drop for AmqpBroker {
     fn drop(&mut self) {
-        // A closed one has nothing left to lose.
-        self.life.killed.cancel();
-        self.realm.log.close();
-        self.runtime.stop();
+        if !*self.is_closed.get_mut() {
+            self.runtime.stop_after(self.end());
+        }
     }
 }

@@ -93,7 +93,11 @@ impl Enqueue {
         })
     }
 
-    pub(crate) fn into_draft(self) -> Result<Outgoing> {
+    /// Returns the message instead of sending it, for those who publish it by themselves.
+    ///
+    /// # Errors
+    /// The first mistake in its options.
+    pub fn into_message(self) -> Result<Outgoing> {
         self.draft
     }
 

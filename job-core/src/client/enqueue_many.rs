@@ -36,7 +36,7 @@ impl<'a> EnqueueMany<'a> {
     /// Changes each job before it is sent, such as `.each(|job| job.delay(minute))`.
     pub fn each(self, mut change: impl FnMut(Enqueue) -> Enqueue + Send + 'a) -> Self {
         let client = self.client.clone();
-        let change = move |draft| change(Enqueue::new(client.clone(), draft)).into_draft();
+        let change = move |draft| change(Enqueue::new(client.clone(), draft)).into_message();
         Self::new(self.client, self.drafts.map(change))
     }
 }

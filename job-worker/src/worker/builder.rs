@@ -1,12 +1,13 @@
 //! Puts a worker together, and checks at the start what would otherwise fail job by job.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use job_core::application;
 use job_core::client::Client;
 use job_core::context::{Context, States};
 use job_core::error::{Error, Result};
@@ -15,8 +16,9 @@ use job_core::name::QueueName;
 use job_core::observation::{Observer, Observers};
 use job_core::perform::JobError;
 use job_core::registry::{Registry, Work};
+use job_core::schedule::{LinkedSchedule, Schedule};
 
-use crate::config::{QueueConfig, WorkerConfig};
+use crate::config::{QueueConfig, Scheduling, WorkerConfig};
 use crate::executor::stall::StallWatch;
 use crate::executor::{Executor, Limits, Line};
 use crate::in_flight::InFlight;
@@ -24,6 +26,7 @@ use crate::middleware::Middleware;
 use crate::monitor::Heartbeat;
 use crate::placement::Placement;
 use crate::roster::{Handlers, Roster, check_registry};
+use crate::schedule::plan::{Draft, Plan};
 use crate::shutdown::StopHandle;
 use crate::worker::{Worker, intakes};
 
@@ -37,6 +40,7 @@ pub struct WorkerBuilder {
     states: States,
     handlers: Handlers,
     extra_queues: Vec<QueueConfig>,
+    schedules: Vec<Draft>,
     middleware: Vec<Arc<dyn Middleware>>,
     observers: Observers,
     mistakes: Vec<String>,
@@ -91,6 +95,24 @@ impl WorkerBuilder {
     /// Consumes these queues and no others.
     pub fn only_queues(mut self, queues: Vec<QueueConfig>) -> Self {
         self.config.queues = queues;
+        self
+    }
+
+    /// Enqueues a job again and again: `make` is called for each tick. The name is one of the application's schedules, and
+    /// must stay the same.
+    pub fn schedule<J: Job>(
+        mut self,
+        name: &str,
+        schedule: Schedule,
+        make: impl Fn() -> J + Send + Sync + 'static,
+    ) -> Self {
+        self.schedules.push(Draft::given(name, schedule, make));
+        self
+    }
+
+    /// Chooses whether the worker fires the ticks of schedules. Defaults to [`Scheduling::With`].
+    pub fn scheduling(mut self, scheduling: Scheduling) -> Self {
+        self.config.scheduling = scheduling;
         self
     }
 
@@ -155,6 +177,7 @@ impl WorkerBuilder {
         problems.extend(self.config.validate().err().map(|e| e.to_string()));
         let placement = Placement::new(&registry)?;
         let queues = self.queues(&placement, &mut problems);
+        let plans = self.plans(&registry, &mut problems);
         let consumed: BTreeSet<QueueName> = queues.iter().map(|q| q.name.clone()).collect();
         let (roster, missing) = Roster::new(&registry, &self.handlers, &self.states, &placement, &consumed);
         problems.extend(missing);
@@ -162,7 +185,10 @@ impl WorkerBuilder {
         if !problems.is_empty() {
             return Err(Error::invalid(problems.join("\n")));
         }
-        Ok(self.assemble(&client, queues, roster, placement))
+        let application = application::name()?.filter(|_| self.config.scheduling != Scheduling::Without);
+        let mut worker = self.assemble(&client, queues, roster, placement);
+        worker.scheduler = application.map(|application| Arc::new(worker.scheduler(application, plans)));
+        Ok(worker)
     }
 
     /// Makes only what runs jobs, without what takes them from queues. A kind that cannot run here is no mistake before
@@ -213,8 +239,43 @@ impl WorkerBuilder {
             observers,
             stop,
             heartbeat: Heartbeat::default(),
+            scheduler: None,
             is_main,
         }
+    }
+
+    /// Reads the schedules of the linked jobs and of the builder.
+    fn plans(&self, registry: &Registry, problems: &mut Vec<String>) -> Vec<Plan> {
+        let linked = LinkedSchedule::linked().filter_map(|schedule| {
+            let descriptor = registry.find(schedule.kind)?;
+            Some(Draft::linked(schedule, &descriptor.job))
+        });
+        let drafts: Vec<Draft> = linked.chain(self.schedules.iter().cloned()).collect();
+        let application = match application::name() {
+            Ok(Some(application)) => application,
+            Ok(None) if drafts.is_empty() => return Vec::new(),
+            Ok(None) => {
+                problems.push(no_application(&drafts[0]));
+                return Vec::new();
+            }
+            // It is told by those who need the name.
+            Err(_) => return Vec::new(),
+        };
+        let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
+        for draft in &drafts {
+            match draft.plan(application) {
+                Ok(plan) => {
+                    if plans.insert(draft.name.clone(), plan).is_some() {
+                        problems.push(format!(
+                            "two schedules are called \"{}\"; give one of them another name",
+                            draft.name
+                        ));
+                    }
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        plans.into_values().collect()
     }
 
     /// Returns the queues to consume: the configured ones, or else those of the jobs and of the builder.
@@ -223,6 +284,9 @@ impl WorkerBuilder {
         let mut known: Vec<QueueConfig> = self.extra_queues.clone();
         let is_new = |name: &&QueueName| !self.extra_queues.iter().any(|q| q.name == **name);
         known.extend(linked.iter().filter(is_new).cloned().map(QueueConfig::new));
+        if self.config.scheduling == Scheduling::Only {
+            return Vec::new();
+        }
         if self.config.queues.is_empty() {
             return known;
         }
@@ -239,6 +303,14 @@ impl WorkerBuilder {
 
 fn no_client() -> Error {
     Error::invalid("the worker has no client; give it one with .client(Client::connect(\"sqlite:jobs.db\").await?)")
+}
+
+fn no_application(draft: &Draft) -> String {
+    format!(
+        "the schedule \"{}\" belongs to an application without a name; say job_core::application!(\"…\") once in the \
+         program: the workers of one name fire each tick once among them",
+        draft.name
+    )
 }
 
 fn unknown_queue(name: &QueueName, known: &[QueueConfig]) -> String {

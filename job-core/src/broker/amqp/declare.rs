@@ -33,6 +33,8 @@ pub(super) enum Thing {
         level: u8,
         index: u8,
     },
+    /// The queue by whose consumers the pumps of the wheel are counted.
+    Pumps,
     TopicEvents,
     DirectEvents,
     HeadersEvents,
@@ -163,6 +165,7 @@ impl Work<'_> {
                 let slot = self.names.slot(*level, *index);
                 self.find_declared(&slot, &slot).await
             }
+            Thing::Pumps => self.find_declared(&self.names.pumps(), &self.names.pumps()).await,
             Thing::Binding(binding) => {
                 self.find_declared(&self.names.queue(&binding.queue), binding.queue.as_str()).await
             }
@@ -191,6 +194,7 @@ impl Work<'_> {
                 self.queue(&slot, QueueKind::Slot).await?;
                 self.bind(&slot, &self.names.only(), &slot, FieldTable::default()).await
             }
+            Thing::Pumps => self.queue(&self.names.pumps(), QueueKind::Slot).await,
             Thing::TopicEvents => self.exchange(&self.names.events(), Exchange::EventsTopic).await,
             Thing::DirectEvents => self.exchange(&self.names.events_direct(), Exchange::EventsDirect).await,
             Thing::HeadersEvents => self.exchange(&self.names.events_headers(), Exchange::EventsHeaders).await,

@@ -294,6 +294,11 @@ impl Intake {
         Ok(())
     }
 
+    /// Acknowledges whatever has this number, for the mutant that does so.
+    pub(super) async fn acknowledge_by_number(&self, tag: u64) {
+        let _ = self.ack(tag, false).await;
+    }
+
     fn nudge(&self, nudge: Nudge) {
         match nudge {
             Nudge::No => {}

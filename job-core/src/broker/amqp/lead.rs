@@ -21,6 +21,7 @@ use crate::broker::amqp::intake::Life;
 use crate::broker::amqp::ledger::Log;
 use crate::broker::amqp::link::{Link, Purpose};
 use crate::broker::amqp::name::Names;
+use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::publisher::Publisher;
 use crate::broker::amqp::session::Session;
 use crate::broker::amqp::url::AmqpUrl;
@@ -46,10 +47,8 @@ pub(super) struct Leaders {
     pub(super) life: Life,
     pub(super) handle: Handle,
     pub(super) clock: Clock,
-    /// How long to wait for a connection.
-    pub(super) patience: Duration,
-    /// How long a tick is tried to be published.
-    pub(super) publish_patience: Duration,
+    /// How long to wait for a connection, and how long a tick is tried to be published.
+    pub(super) options: AmqpOptions,
     /// Those that are held, for the end of the broker.
     pub(super) held: Arc<Mutex<Vec<Weak<Held>>>>,
 }
@@ -63,14 +62,14 @@ impl Leaders {
         let link = Link::open(Purpose::Lead, Arc::clone(&self.url), self.handle.clone(), self.clock.clone());
         // Whoever gives up waiting must not leave a connection behind.
         let guard = CloseOnDrop { link: Arc::clone(&link), handle: self.handle.clone() };
-        let session = link.session(self.patience).await?;
+        let session = link.session(self.options.connect_patience).await?;
         if !self.lock(&session, role).await? {
             return Ok(None);
         }
         let names = Arc::clone(&self.names);
         let held = Arc::new(Held {
             role: role.to_owned(),
-            publisher: Publisher::new(link, names, self.clock.clone(), self.publish_patience),
+            publisher: Publisher::new(link, names, self.clock.clone(), &self.options),
             session,
             ticks: tokio::sync::Mutex::new(Ticks::default()),
             log: Arc::clone(&self.log),
@@ -78,7 +77,7 @@ impl Leaders {
             resigned: CancellationToken::new(),
             handle: self.handle.clone(),
             clock: self.clock.clone(),
-            _connection: guard,
+            connection: guard,
         });
         held.recall().await;
         let mut all = self.all();
@@ -143,7 +142,7 @@ pub(super) struct Held {
     resigned: CancellationToken,
     handle: Handle,
     clock: Clock,
-    _connection: CloseOnDrop,
+    connection: CloseOnDrop,
 }
 
 #[derive(Default)]
@@ -217,7 +216,7 @@ impl Held {
             };
             let _ = self.clock.timeout(LEDGER_MAX, farewell).await;
         }
-        self._connection.link.close().await;
+        self.connection.link.close().await;
         let version = u64::try_from(self.clock.now().timestamp_micros()).unwrap_or(0);
         let key = format!("released/{}", self.role);
         let _ = self.clock.timeout(LEDGER_MAX, self.log.tell(&key, version, json!(true))).await;
@@ -262,3 +261,6 @@ impl Drop for CloseOnDrop {
         self.handle.spawn(async move { link.close().await });
     }
 }
+
+#[cfg(test)]
+mod tests;

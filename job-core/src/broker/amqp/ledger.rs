@@ -47,7 +47,7 @@ const MARK_MAX: Duration = Duration::from_secs(2);
 
 /// The stream as one process knows it.
 pub(super) struct Log {
-    consume: Arc<Link>,
+    link: Arc<Link>,
     names: Arc<Names>,
     size: Size,
     handle: Handle,
@@ -73,17 +73,12 @@ struct Progress {
 }
 
 impl Log {
-    /// Makes the ledger of a process. Nothing is read, or even declared, before somebody asks for something.
-    pub(super) fn new(
-        [publish, consume]: [Arc<Link>; 2],
-        names: Arc<Names>,
-        size: Size,
-        handle: Handle,
-        clock: Clock,
-    ) -> Arc<Self> {
+    /// Makes the ledger of a process. Nothing is read, or even declared, before somebody asks for something. No job must
+    /// depend on its connection: RabbitMQ ends the whole of it over a stream that somebody else declares just now.
+    pub(super) fn new(link: Arc<Link>, names: Arc<Names>, size: Size, handle: Handle, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
-            writer: Writer::new(publish, Arc::clone(&names), size, clock.clone()),
-            consume,
+            writer: Writer::new(Arc::clone(&link), Arc::clone(&names), size, clock.clone()),
+            link,
             names,
             size,
             handle,
@@ -139,7 +134,7 @@ impl Log {
             }
         }
         let own = self.writer.confirmed();
-        let session = self.consume.session(ANSWER_MAX).await?;
+        let session = self.link.session(ANSWER_MAX).await?;
         let end = fence::end(&session, &self.names, self.size, &self.clock).await?;
         let is_there = |progress: &Progress| end.is_none() || progress.offset >= end;
         self.wait("read the ledger", |progress| progress.own >= own && is_there(progress)).await.map(drop)

@@ -34,7 +34,7 @@ pub(super) enum Purpose {
     Publish,
     /// Consuming, and declaring: whatever must go on while publishes are blocked.
     Consume,
-    /// An operator's looks at the queues.
+    /// The ledger, and an operator's looks at the queues.
     Admin,
     /// One leadership: its end frees the role.
     Lead,

@@ -43,9 +43,9 @@ impl Realm {
     pub(super) fn new(parts: Parts<'_>) -> Self {
         let Parts { url, names, publishing, consuming, office, life, options } = parts;
         let Office { publisher, handle, clock, tasks, .. } = office;
-        let links = [Arc::clone(&publishing), Arc::clone(&consuming)];
-        let log = Log::new(links, Arc::clone(&names), Size::default(), handle.clone(), clock.clone());
+        // One connection for all that is no job: whatever ends it ends no job's.
         let admin = Link::open(Purpose::Admin, Arc::clone(&url), handle.clone(), clock.clone());
+        let log = Log::new(Arc::clone(&admin), Arc::clone(&names), Size::default(), handle.clone(), clock.clone());
         let leaders = Leaders {
             url,
             names: Arc::clone(&names),
@@ -53,8 +53,7 @@ impl Realm {
             life: life.clone(),
             handle: handle.clone(),
             clock: clock.clone(),
-            patience: options.connect_patience,
-            publish_patience: options.publish_patience,
+            options: options.clone(),
             held: Arc::default(),
         };
         let mover = Mover {
@@ -99,9 +98,12 @@ impl Realm {
     }
 
     /// Gives up roles, and ends all waits.
-    pub(super) async fn end(&self) {
-        self.leaders.resign().await;
-        self.log.close();
-        self.inspector.link.close().await;
+    pub(super) fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (leaders, log, admin) = (self.leaders.clone(), Arc::clone(&self.log), Arc::clone(&self.inspector.link));
+        async move {
+            leaders.resign().await;
+            log.close();
+            admin.close().await;
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::broker::Outgoing;
 use crate::broker::amqp::declare::Thing;
 use crate::broker::amqp::name::Names;
-use crate::broker::amqp::wheel;
+use crate::broker::amqp::wheel::Geometry;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::name::QueueName;
@@ -24,10 +24,10 @@ pub(super) struct Route {
 ///
 /// # Errors
 /// When its fanout cannot be an exchange.
-pub(super) fn route(message: &Outgoing, names: &Names, now: Timestamp) -> Result<Route> {
+pub(super) fn route(message: &Outgoing, names: &Names, geometry: &Geometry, now: Timestamp) -> Result<Route> {
     match &message.target {
         Target::Queue(queue) | Target::Only(queue) => Ok(match message.envelope.not_before.filter(|at| *at > now) {
-            Some(at) => delayed(queue, at, names, now),
+            Some(at) => delayed(queue, at, names, geometry, now),
             None => {
                 let is_first = matches!(message.target, Target::Queue(_));
                 let exchange = if is_first { names.jobs() } else { names.only() };
@@ -70,10 +70,10 @@ pub(super) fn dead(queue: &QueueName, names: &Names) -> Route {
 }
 
 /// Returns the way into the slot of an instant.
-fn delayed(queue: &QueueName, at: Timestamp, names: &Names, now: Timestamp) -> Route {
+fn delayed(queue: &QueueName, at: Timestamp, names: &Names, geometry: &Geometry, now: Timestamp) -> Route {
     // Up, as in the header: a slot that turns a millisecond early would hand the job on for nothing.
     let due = at.timestamp_millis() + i64::from(!at.timestamp_subsec_micros().is_multiple_of(1000));
-    let slot = wheel::place(due, now.timestamp_millis());
+    let slot = geometry.place(due, now.timestamp_millis());
     Route {
         exchange: names.only(),
         key: names.slot(slot.level, slot.index),

@@ -57,16 +57,28 @@ impl Runtime {
         self.handle.spawn(future)
     }
 
+    /// Ends the thread once a last task has ended, without waiting for it.
+    pub(super) fn stop_after(&self, last: impl Future<Output = ()> + Send + 'static) {
+        let Some(Life { stop, .. }) = self.take_life() else { return };
+        self.handle.spawn(async move {
+            last.await;
+            let _ = stop.send(());
+        });
+    }
+
     /// Ends the thread and drops its tasks where they stand, connections included.
     pub(super) fn stop(&self) {
-        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Life { stop, thread }) = life else { return };
+        let Some(Life { stop, thread }) = self.take_life() else { return };
         // It has ended already when nobody receives this.
         let _ = stop.send(());
         if thread.thread().id() != std::thread::current().id() {
             // At most one poll of a task away; a panic of it was reported by its hook.
             let _ = thread.join();
         }
+    }
+
+    fn take_life(&self) -> Option<Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -95,5 +107,17 @@ mod tests {
         runtime.stop();
         assert!(released.await.is_err());
         assert!(runtime.spawn(async {}).await.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_last_task_is_finished() {
+        let runtime = Runtime::start().unwrap();
+        let (tell, told) = oneshot::channel();
+        runtime.stop_after(async {
+            tokio::task::yield_now().await;
+            tell.send(()).unwrap();
+        });
+        drop(runtime);
+        told.await.unwrap();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Safe to run anywhere and at the same time as others: RabbitMQ gives each message to one of them. A message is confirmed
 //! in its queue before it is taken out here, so that a crash in between duplicates it and loses nothing. What cannot be
-//! moved stays, in front where there is little of it, and behind the rest where it would hide that.
+//! moved stays: in its place where there is little of it, and behind the rest where it would hide that.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
     ConfirmSelectOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::name::QueueName;
 
 /// Messages that one sweep holds at the most.
-const WINDOW: u16 = 1000;
+const WINDOW: u16 = 500;
 
 /// A sweep ends when nothing comes for this long: others sweep, too.
 const IDLE_MAX: Duration = Duration::from_millis(500);
@@ -89,26 +89,26 @@ impl Mover {
         );
         let mut consumer = pin!(session.answer("look at what is unrouted", consume).await?);
         let mut round = Round::open(self, &session, publishing).await?;
+        let mut held = Vec::new();
         // No more than waited at the beginning: a message that comes back here must not be moved in circles.
         for _ in 0..waiting {
             let Some(Some(Ok(delivery))) = self.clock.timeout(IDLE_MAX, consumer.next()).await else { break };
-            round.take(&delivery).await?;
-            if round.sweep.left >= WINDOW.into() {
+            if !round.take(&delivery).await? {
+                held.push(delivery);
+            }
+            if held.len() >= WINDOW.into() {
                 break;
             }
         }
-        let sweep = round.sweep;
-        if sweep.left >= WINDOW.into() {
-            // They fill the window, and would hide what can be moved for ever: behind the rest with them. Not while we
-            // consume: the rest would come to us, and then be given back before them.
+        if held.len() >= WINDOW.into() {
+            // They fill the window, and would hide what can be moved for ever. Not while we consume: they would come again.
             let cancel = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
             session.answer("stop a consumer", cancel).await?;
-            let all = BasicNackOptions { multiple: true, requeue: true };
-            session.answer("give back what is unrouted", channel.basic_nack(0, all)).await?;
+            round.put_behind(&held).await?;
         }
         // The acknowledgements have arrived when this is answered; the rest goes back to its place.
         session.answer("close a channel", channel.close(200, "OK".into())).await?;
-        Ok(sweep)
+        Ok(round.sweep)
     }
 
     fn way(&self, delivery: &Delivery) -> Option<Way> {
@@ -147,27 +147,43 @@ impl<'a> Round<'a> {
         Ok(Self { mover, session, publishing, confirming, declarer, known: HashMap::new(), sweep: Sweep::default() })
     }
 
-    async fn take(&mut self, delivery: &Delivery) -> Result<()> {
+    /// Moves a message to where it belongs; returns whether that was possible.
+    async fn take(&mut self, delivery: &Delivery) -> Result<bool> {
         let is_moved = match self.mover.way(delivery) {
             None => false,
             Some(Way::Slot(message)) => self.mover.publisher.publish(*message).await.map(|_| true)?,
             Some(Way::Queue(queue)) => {
                 let is_there = self.is_there(&queue).await?;
                 if is_there {
-                    self.publish(&queue, delivery).await?;
+                    let names = &self.mover.names;
+                    self.publish(&names.only(), &names.queue(&queue), delivery).await?;
                 }
                 is_there
             }
         };
-        if !is_moved {
+        if is_moved {
+            self.sweep.moved += 1;
+            self.acknowledge(delivery).await?;
+        } else {
             self.sweep.left += 1;
-            return Ok(());
         }
-        // Confirmed before: a crash in between leaves two, the reverse none.
-        let ack = delivery.acker.ack(BasicAckOptions::default());
-        self.session.answer("take out what was unrouted", ack).await?;
-        self.sweep.moved += 1;
+        Ok(is_moved)
+    }
+
+    /// Sends messages their own way once more, at whose end they come behind all others here. RabbitMQ would put what is
+    /// given back before them.
+    async fn put_behind(&self, held: &[Delivery]) -> Result<()> {
+        for delivery in held {
+            self.publish(delivery.exchange.as_str(), delivery.routing_key.as_str(), delivery).await?;
+            self.acknowledge(delivery).await?;
+        }
         Ok(())
+    }
+
+    /// Takes a message out that is confirmed elsewhere: a crash in between leaves two of it, the reverse would leave none.
+    async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
+        let ack = delivery.acker.ack(BasicAckOptions::default());
+        self.session.answer("take out what was unrouted", ack).await.map(drop)
     }
 
     /// Says whether a queue exists and can be reached. Never makes one: its owner decides whether it is to be.
@@ -193,10 +209,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    async fn publish(&self, queue: &QueueName, delivery: &Delivery) -> Result<()> {
-        let names = &self.mover.names;
-        let (exchange, key) = (names.only(), names.queue(queue));
-        let properties = wire::carried(&delivery.properties);
+    async fn publish(&self, exchange: &str, key: &str, delivery: &Delivery) -> Result<()> {
+        let properties = wire::carried(&delivery.properties, |_| true);
         let publish = async {
             let options = BasicPublishOptions::default();
             let sent = self.confirming.basic_publish(exchange.into(), key.into(), options, &delivery.data, properties);

@@ -36,6 +36,7 @@
 mod carry;
 mod header;
 mod limit;
+mod pass;
 mod read;
 mod render;
 #[cfg(test)]
@@ -43,5 +44,6 @@ mod tests;
 mod write;
 
 pub(super) use carry::carried;
+pub(super) use pass::{Onward, Way, passed, way};
 pub(super) use read::{Received, received};
 pub(super) use write::properties;

@@ -39,7 +39,7 @@ pub(super) async fn read(log: Arc<Log>) {
 
 /// Reads for as long as one connection lives.
 async fn read_on(log: &Log) -> Result<()> {
-    let session = log.consume.session(ANSWER_MAX).await?;
+    let session = log.link.session(ANSWER_MAX).await?;
     // It begins anew: a stream that somebody deleted and made again counts from 0, too.
     log.progress.send_if_modified(|progress| progress.offset.take().is_some());
     log.book().begin_again();

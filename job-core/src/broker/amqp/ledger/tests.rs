@@ -17,7 +17,7 @@ const SMALL: Size =
 
 struct Process {
     log: Arc<Log>,
-    links: [Arc<Link>; 2],
+    link: Arc<Link>,
     _runtime: Runtime,
 }
 
@@ -25,11 +25,10 @@ impl Process {
     fn open(namespace: &str, size: Size) -> Self {
         let (runtime, clock) = (Runtime::start().unwrap(), Clock::system());
         let url = Arc::new(AmqpUrl::parse(&format!("{}?namespace={namespace}", node::url())).unwrap());
-        let links = [Purpose::Publish, Purpose::Consume]
-            .map(|purpose| Link::open(purpose, Arc::clone(&url), runtime.handle().clone(), clock.clone()));
+        let link = Link::open(Purpose::Admin, url, runtime.handle().clone(), clock.clone());
         let names = Arc::new(Names::new(Some(namespace)));
-        let log = Log::new(links.clone(), names, size, runtime.handle().clone(), clock);
-        Self { log, links, _runtime: runtime }
+        let log = Log::new(Arc::clone(&link), names, size, runtime.handle().clone(), clock);
+        Self { log, link, _runtime: runtime }
     }
 
     async fn append(&self, key: &str, version: u64, value: Value) {
@@ -46,9 +45,7 @@ impl Process {
 
     async fn close(self) {
         self.log.close();
-        for link in self.links {
-            link.close().await;
-        }
+        self.link.close().await;
     }
 }
 
@@ -91,24 +88,6 @@ async fn an_empty_ledger_is_read_as_empty() {
     let process = Process::open(&namespace(), SMALL);
     assert!(within("read", process.read()).await.is_empty());
     assert!(within("read again", process.read()).await.is_empty());
-}
-
-#[tokio::test]
-async fn a_ledger_that_cannot_be_written_is_still_read() {
-    let namespace = namespace();
-    let process = Process::open(&namespace, SMALL);
-    process.append("a", 1, json!(1)).await;
-    let reader = Process::open(&namespace, SMALL);
-    reader.links[0].close().await;
-    within("read", async {
-        // It has no mark to wait for, and may at first know less.
-        while reader.value("a").await.is_none() {
-            tokio::task::yield_now().await;
-        }
-        process.append("a", 2, json!(2)).await;
-        assert_eq!(reader.value("a").await, Some(json!(2)));
-    })
-    .await;
 }
 
 /// Appends ten times the cap of one setting that changes, a part by each process.
@@ -187,13 +166,11 @@ async fn a_lost_connection_or_stream_is_followed_by_another() {
         assert_eq!(process.value("a").await, Some(json!(1)));
         let ledger = process.log.ledger();
         ledger.read().await.unwrap();
-        for link in &process.links {
-            link.session(LIMIT).await.unwrap().condemn();
-        }
+        process.link.session(LIMIT).await.unwrap().condemn();
         process.append("a", 2, json!(2)).await;
         ledger.changed().await.unwrap();
         assert_eq!(process.value("a").await, Some(json!(2)));
-        let session = process.links[1].session(LIMIT).await.unwrap();
+        let session = process.link.session(LIMIT).await.unwrap();
         let channel = session.channel().await.unwrap();
         let options = lapin::options::QueueDeleteOptions::default();
         channel.queue_delete(process.log.names.ledger().into(), options).await.unwrap();
@@ -240,6 +217,24 @@ async fn what_would_burst_the_ledger_is_refused() {
         // What is there can be changed, and removed.
         process.append("key 1", 2, Value::Null).await;
         assert_eq!(ledger.read().await.unwrap().len(), number - 2);
+    })
+    .await;
+}
+
+/// RabbitMQ ends the connection of one who uses a stream that another one declares at the same time.
+#[tokio::test]
+async fn those_who_begin_at_once_all_get_there() {
+    within("all of them", async {
+        for _ in 0..5 {
+            let namespace = namespace();
+            let processes: Vec<Process> = (0..8).map(|_| Process::open(&namespace, SMALL)).collect();
+            let begin = processes.iter().enumerate().map(|(number, process)| async move {
+                process.append(&number.to_string(), 1, json!(number)).await;
+                process.read().await;
+            });
+            futures_util::future::join_all(begin).await;
+            assert_eq!(processes[0].read().await.len(), processes.len());
+        }
     })
     .await;
 }

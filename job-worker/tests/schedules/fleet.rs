@@ -1,0 +1,86 @@
+//! Four schedulers that come and go: each tick has its job once.
+
+use std::time::Duration;
+
+use job_core::broker::{Fire, Outgoing};
+use job_core::clock::later;
+use job_core::schedule::Schedule;
+use job_core::{JobId, QueueName};
+use job_worker::WorkerBuilder;
+
+use crate::crew::{Beat, Crew, Store, key};
+
+const PERIOD: Duration = Duration::from_secs(20);
+const TICKS: u32 = 1000;
+
+fn every_20_s(worker: WorkerBuilder) -> WorkerBuilder {
+    worker.schedule("beat", Schedule::every(PERIOD), || Beat)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_ticks_of_four_schedulers_run_once_each() {
+    for store in Store::all("2026-11-24T00:00:00Z") {
+        let crew = Crew::new(store).await;
+        let mut members = Vec::new();
+        for _ in 0..4 {
+            members.push(crew.hire(every_20_s).await);
+        }
+        crew.until_known("beat").await;
+        let start = crew.clock.now();
+        let expected: Vec<JobId> = (1..=TICKS).map(|n| key("beat").tick_id(later(start, PERIOD * n))).collect();
+        for (n, id) in expected.iter().enumerate() {
+            // Some go in an orderly way, some are killed; whoever leads is among them sooner or later.
+            if n % 50 == 49 {
+                let member = members.remove(0);
+                if n % 100 == 99 {
+                    member.stop().await
+                } else {
+                    member.kill()
+                }
+                members.push(crew.hire(every_20_s).await);
+            }
+            crew.clock.advance(PERIOD);
+            crew.until(&format!("run {n}"), || crew.ran.count(id) > 0).await;
+        }
+        for member in members {
+            member.stop().await;
+        }
+        assert!(crew.ran.all() == expected, "each once, in their order; {} runs", crew.ran.all().len());
+        assert_eq!(crew.fired.all().len(), expected.len(), "nothing else was fired");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_fire_of_a_finished_tick_is_stale() {
+    for store in Store::all("2026-11-24T00:00:00Z") {
+        let crew = Crew::new(store).await;
+        let member = crew.hire(every_20_s).await;
+        crew.until_known("beat").await;
+        crew.clock.advance(PERIOD);
+        let (tick, id) = (crew.clock.now(), key("beat").tick_id(crew.clock.now()));
+        crew.until("the run", || crew.ran.count(&id) > 0).await;
+        member.stop().await;
+        // Somebody who was held up since before that tick now fires it.
+        let client = &crew.client;
+        let leader = client.broker().lead("schedules.shop").await.unwrap().expect("nobody leads");
+        let late = client.enqueue(Beat).id(&id.to_string()).into_message().unwrap();
+        let late = Outgoing::to_queue(QueueName::parse("default").unwrap(), late.envelope);
+        assert_eq!(leader.fire(&key("beat").to_string(), tick, late).await.unwrap(), Fire::Stale);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_leader_is_followed_at_once() {
+    for store in Store::all("2026-11-24T00:00:00Z") {
+        let crew = Crew::new(store).await;
+        let first = crew.hire(every_20_s).await;
+        crew.until_known("beat").await;
+        let second = crew.hire(every_20_s).await;
+        first.stop().await;
+        // Time stands still: a follower that only tried again after a while would never lead.
+        let schedules = crew.client.schedules();
+        let id = schedules.run("beat").await.unwrap();
+        crew.until("a run that was asked for", || crew.ran.count(&id) > 0).await;
+        second.stop().await;
+    }
+}
