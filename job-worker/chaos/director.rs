@@ -91,9 +91,8 @@ impl<'a> Director<'a> {
         self.publish_unheard().await?;
         self.fill()?;
         let begun = self.clock.monotonic();
-        let pace = self.plan.duration.div_f64(f64::from(u32::try_from(self.plan.steps.len())?) + 1.0);
-        for (number, step) in (1..).zip(&self.plan.steps) {
-            while self.clock.monotonic() - begun < pace * number {
+        for (step, at) in self.plan.steps.iter().zip(self.plan.schedule()) {
+            while self.clock.monotonic() - begun < at {
                 self.clock.sleep(POLL).await;
             }
             self.take(*step).await?;
