@@ -8,13 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::Leadership;
-use crate::broker::amqp::lead::Leaders;
+use crate::broker::amqp::lead::{HOUSEKEEPING, Leaders};
 use crate::broker::amqp::ledger::Log;
 use crate::broker::amqp::unrouted::{Mover, Sweep};
 use crate::clock::Clock;
-
-/// The role, beside those of users, which have a "/".
-const ROLE: &str = "housekeeping";
 
 /// The time between two tries to lead is a random one in between.
 const TRY_MIN: Duration = Duration::from_secs(60);
@@ -37,7 +34,7 @@ impl Housekeeper {
     /// Works until it is dropped.
     pub(super) async fn run(self) {
         loop {
-            match self.leaders.lead(ROLE).await {
+            match self.leaders.lead(HOUSEKEEPING).await {
                 Ok(Some(leadership)) => self.lead(&leadership).await,
                 Ok(None) => {}
                 Err(error) => tracing::debug!(target: "job", %error, "cannot ask for the role of the housekeeper"),

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use lapin::options::QueueDeclareOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use serde_json::json;
@@ -32,8 +33,14 @@ use crate::error::{Error, Result};
 /// How often the latest tick of a schedule is written down.
 const TICK_EVERY: Duration = Duration::from_secs(60);
 
-/// The longest that the ledger may take before a new leader begins, and before one ends: its role is worth more.
+/// The longest that the ledger may take before a new leader begins: its role is worth more.
 const LEDGER_MAX: Duration = Duration::from_secs(5);
+
+/// The longest that it may take before one ends, for each of the two things that it has to say.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// The role of the chores, beside those of users, which have a "/". Nobody waits for its end.
+pub(super) const HOUSEKEEPING: &str = "housekeeping";
 
 /// The part of a ledger's key that says of which schedule the latest tick is.
 const TICK: &str = "tick/";
@@ -90,9 +97,7 @@ impl Leaders {
     /// Gives up all roles in order.
     pub(super) async fn resign(&self) {
         let all: Vec<Arc<Held>> = self.all().drain(..).filter_map(|held| held.upgrade()).collect();
-        for held in all {
-            held.resign().await;
-        }
+        join_all(all.iter().map(|held| held.resign())).await;
     }
 
     /// Declares the queue of a role; `false` when it is somebody else's.
@@ -214,12 +219,15 @@ impl Held {
                     }
                 }
             };
-            let _ = self.clock.timeout(LEDGER_MAX, farewell).await;
+            let _ = self.clock.timeout(FAREWELL_MAX, farewell).await;
         }
         self.connection.link.close().await;
+        if self.role == HOUSEKEEPING {
+            return;
+        }
         let version = u64::try_from(self.clock.now().timestamp_micros()).unwrap_or(0);
         let key = format!("released/{}", self.role);
-        let _ = self.clock.timeout(LEDGER_MAX, self.log.tell(&key, version, json!(true))).await;
+        let _ = self.clock.timeout(FAREWELL_MAX, self.log.tell(&key, version, json!(true))).await;
     }
 }
 

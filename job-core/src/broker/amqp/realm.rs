@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
 
 use crate::broker::amqp::census::Census;
 use crate::broker::amqp::desk::Office;
@@ -15,6 +18,9 @@ use crate::broker::amqp::name::Names;
 use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::unrouted::Mover;
 use crate::broker::amqp::url::AmqpUrl;
+
+/// How long an orderly end waits for the list of queues to be written down: the next start does it, too.
+const CENSUS_MAX: Duration = Duration::from_secs(1);
 
 /// One process's part of it.
 #[derive(Debug)]
@@ -42,7 +48,7 @@ impl Realm {
     /// Makes it; nothing is connected, declared or read before somebody asks for something.
     pub(super) fn new(parts: Parts<'_>) -> Self {
         let Parts { url, names, publishing, consuming, office, life, options } = parts;
-        let Office { publisher, handle, clock, tasks, .. } = office;
+        let Office { publisher, handle, clock, .. } = office;
         // One connection for all that is no job: whatever ends it ends no job's.
         let admin = Link::open(Purpose::Admin, Arc::clone(&url), handle.clone(), clock.clone());
         let log = Log::new(Arc::clone(&admin), Arc::clone(&names), Size::default(), handle.clone(), clock.clone());
@@ -66,7 +72,7 @@ impl Realm {
         let census = Arc::new(Census {
             log: Arc::clone(&log),
             mover: Arc::new(mover),
-            tasks: tasks.clone(),
+            tasks: TaskTracker::new(),
             handle: handle.clone(),
             declared: Mutex::default(),
         });
