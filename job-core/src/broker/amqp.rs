@@ -4,7 +4,6 @@
 //! most nodes of a cluster. So is every retry, death and follower before the delivery that it comes from is acknowledged.
 //! An acknowledgement itself has no answer: one that is lost with its connection brings the job back. Publishing and
 //! consuming have a connection each, on one thread of the broker's own; both are made again for ever.
-#![allow(dead_code, unused_imports, reason = "what uses the rest of these parts comes next")]
 
 mod ack_ring;
 mod argument;

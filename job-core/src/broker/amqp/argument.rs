@@ -53,8 +53,6 @@ pub(super) enum QueueKind<'a> {
     Unrouted,
     /// A slot of the delay wheel.
     Slot,
-    /// The stream of settings.
-    Ledger,
     /// What a leader owns.
     Lock,
 }
@@ -78,7 +76,6 @@ pub(super) fn queue(kind: QueueKind<'_>, names: &Names) -> FieldTable {
         QueueKind::Work(queue) => dead_lettered(quorum(WORK_DELIVERIES_MAX), queue, names),
         QueueKind::Suspect(queue) => dead_lettered(quorum(DELIVERIES_UNLIMITED), queue, names),
         QueueKind::Dead | QueueKind::Unrouted | QueueKind::Slot => quorum(DELIVERIES_UNLIMITED),
-        QueueKind::Ledger => ledger(LEDGER_BYTES_MAX, LEDGER_SEGMENT_BYTES),
         QueueKind::Lock => table(&[("x-queue-type", text("classic"))]),
     }
 }
@@ -180,7 +177,7 @@ mod tests {
             check(&queue(kind, &names), &expected);
         }
         let ledger = ["x-max-length-bytes=67108864", "x-queue-type=stream", "x-stream-max-segment-size-bytes=4194304"];
-        check(&queue(QueueKind::Ledger, &names), &ledger);
+        check(&super::ledger(LEDGER_BYTES_MAX, LEDGER_SEGMENT_BYTES), &ledger);
         check(&queue(QueueKind::Lock, &names), &["x-queue-type=classic"]);
     }
 

@@ -92,6 +92,10 @@ mod tests {
         "2026-01-01T00:00:00Z".parse().unwrap()
     }
 
+    fn geometry() -> Geometry {
+        Geometry::of(std::time::Duration::from_secs(1))
+    }
+
     fn mail() -> QueueName {
         QueueName::parse("mail").unwrap()
     }
@@ -100,7 +104,7 @@ mod tests {
         let mut envelope = Envelope::new(JobId::new(now()), Kind::parse("greet").unwrap(), Vec::new(), now());
         envelope.not_before = not_before;
         let message = Outgoing { target, envelope, must_reach: false };
-        route(&message, &Names::new(Some("shop")), now()).unwrap()
+        route(&message, &Names::new(Some("shop")), &geometry(), now()).unwrap()
     }
 
     fn check(target: Target, exchange: &str, key: &str, needs: Option<Thing>) {
@@ -123,7 +127,7 @@ mod tests {
     #[test]
     fn a_delayed_job_goes_to_a_slot_and_no_further_than_its_own_queue() {
         let at = now() + chrono::TimeDelta::milliseconds(2500);
-        let slot = wheel::place(at.timestamp_millis(), now().timestamp_millis());
+        let slot = geometry().place(at.timestamp_millis(), now().timestamp_millis());
         let expected = Route {
             exchange: "shop.jobs.only".into(),
             key: format!("shop.jobs.delay.v1.{}.{}", slot.level, slot.index),

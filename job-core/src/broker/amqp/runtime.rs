@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio::task;
 
 use crate::error::{Error, Result};
 
@@ -47,14 +46,6 @@ impl Runtime {
     /// Returns the way to start tasks on it. Who holds it does not keep the thread alive.
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
-    }
-
-    /// Starts a task.
-    pub(super) fn spawn<F>(&self, future: F) -> task::JoinHandle<F::Output>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        self.handle.spawn(future)
     }
 
     /// Ends the thread once a last task has ended, without waiting for it.
@@ -96,17 +87,17 @@ mod tests {
     async fn a_stopped_runtime_drops_its_tasks() {
         let runtime = Runtime::start().unwrap();
         assert_eq!(
-            runtime.spawn(async { std::thread::current().name().map(str::to_owned) }).await.unwrap().unwrap(),
+            runtime.handle().spawn(async { std::thread::current().name().map(str::to_owned) }).await.unwrap().unwrap(),
             "job-amqp"
         );
         let (held, released) = oneshot::channel::<()>();
-        runtime.spawn(async move {
+        runtime.handle().spawn(async move {
             let _held = held;
             std::future::pending::<()>().await;
         });
         runtime.stop();
         assert!(released.await.is_err());
-        assert!(runtime.spawn(async {}).await.unwrap_err().is_cancelled());
+        assert!(runtime.handle().spawn(async {}).await.unwrap_err().is_cancelled());
     }
 
     #[tokio::test]
