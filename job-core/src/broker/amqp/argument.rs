@@ -50,7 +50,7 @@ pub(super) enum QueueKind<'a> {
     Dead,
     /// Jobs whose queue did not exist.
     Unrouted,
-    /// A slot of the delay wheel.
+    /// A slot of the delay wheel, or the queue by which its pumps are counted.
     Slot,
     /// The stream of settings.
     Ledger,
