@@ -104,12 +104,14 @@ impl Arrivals {
         late.sort_unstable();
         let at = |part: usize| late[(late.len() - 1) * part / 1000];
         let lateness = Lateness {
+            jobs: late.len(),
             min: at(0),
             p50: at(500),
+            p99: at(990),
             max: at(1000),
             duplicates: all.values().map(|late| late.len() - 1).sum(),
         };
-        println!("{} jobs, late in ms: {lateness:?}, p99 {}", late.len(), at(990));
+        println!("{lateness}");
         assert!(lateness.min >= 0, "none is early: {lateness:?}");
         lateness
     }
@@ -118,9 +120,18 @@ impl Arrivals {
 /// How late jobs were, in milliseconds.
 #[derive(Debug)]
 pub(crate) struct Lateness {
+    pub(crate) jobs: usize,
     pub(crate) min: i64,
     pub(crate) p50: i64,
+    pub(crate) p99: i64,
     pub(crate) max: i64,
     /// Arrivals beyond the first of each.
     pub(crate) duplicates: usize,
+}
+
+impl std::fmt::Display for Lateness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { jobs, min, p50, p99, max, duplicates } = self;
+        write!(f, "{jobs} jobs, late by {min} ms at least, p50 {p50}, p99 {p99}, at most {max}; {duplicates} twice")
+    }
 }

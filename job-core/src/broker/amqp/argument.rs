@@ -51,7 +51,7 @@ pub(super) enum QueueKind<'a> {
     Dead,
     /// Jobs whose queue did not exist.
     Unrouted,
-    /// A slot of the delay wheel.
+    /// A slot of the delay wheel, or the queue by which its pumps are counted.
     Slot,
     /// What a leader owns.
     Lock,
