@@ -19,9 +19,6 @@ use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::unrouted::Mover;
 use crate::broker::amqp::url::AmqpUrl;
 
-/// How long an orderly end waits for the list of queues to be written down: the next start does it, too.
-const CENSUS_MAX: Duration = Duration::from_secs(1);
-
 /// One process's part of it.
 #[derive(Debug)]
 pub(super) struct Realm {
