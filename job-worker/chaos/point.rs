@@ -60,13 +60,14 @@ const SQLITE: [Point; 25] = [
 ];
 
 /// Those of RabbitMQ: before and after each answer of the broker.
-const RABBITMQ: [Point; 8] = [
+const RABBITMQ: [Point; 9] = [
     point("amqp.publish.sent", Role::Producer, Reach::Working(4)),
     point("amqp.publish.sent", Role::Worker, Reach::Working(3)),
     point("amqp.publish.confirmed", Role::Producer, Reach::Working(4)),
     point("amqp.later.confirmed", Role::Worker, Reach::Working(3)),
     point("amqp.dead.confirmed", Role::Worker, Reach::Working(1)),
     point("amqp.then.confirmed", Role::Relay, Reach::Working(2)),
+    point("amqp.pump.confirmed", Role::Worker, Reach::Working(2)),
     point("amqp.ack.sent", Role::Worker, Reach::Working(3)),
     point("amqp.drain.acknowledged", Role::Worker, Reach::Stopping),
 ];
