@@ -45,6 +45,9 @@ const HIDDEN: &str = "broker/";
 /// How long a mark may take: without one, reading goes on by the other way.
 const MARK_MAX: Duration = Duration::from_secs(2);
 
+/// The pause before the end is looked for once more.
+const END_PAUSE: Duration = Duration::from_millis(200);
+
 /// The stream as one process knows it.
 pub(super) struct Log {
     link: Arc<Link>,
@@ -134,10 +137,25 @@ impl Log {
             }
         }
         let own = self.writer.confirmed();
-        let session = self.link.session(ANSWER_MAX).await?;
-        let end = fence::end(&session, &self.names, self.size, &self.clock).await?;
+        let end = self.find_end().await?;
         let is_there = |progress: &Progress| end.is_none() || progress.offset >= end;
         self.wait("read the ledger", |progress| progress.own >= own && is_there(progress)).await.map(drop)
+    }
+
+    /// Finds the end of the stream, over the loss of a connection.
+    async fn find_end(&self) -> Result<Option<u64>> {
+        let deadline = self.clock.monotonic() + ANSWER_MAX;
+        loop {
+            let found = match self.link.session(ANSWER_MAX).await {
+                Ok(session) => fence::end(&session, &self.names, self.size, &self.clock).await,
+                Err(error) => Err(error),
+            };
+            let is_over = self.link.is_closed() || self.clock.monotonic() >= deadline;
+            match found {
+                Err(error) if error.is_unavailable() && !is_over => self.clock.sleep(END_PAUSE).await,
+                found => return found,
+            }
+        }
     }
 
     /// Writes a snapshot, if so much was appended since the last one that the next is due.
@@ -154,6 +172,11 @@ impl Log {
     /// Ends all waits.
     pub(super) fn close(&self) {
         self.progress.send_modify(|progress| progress.is_closed = true);
+    }
+
+    /// Closes the connection.
+    pub(super) async fn hang_up(&self) {
+        self.link.close().await;
     }
 
     async fn append(&self, entry: Entry) -> Result<()> {

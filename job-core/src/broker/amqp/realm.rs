@@ -45,9 +45,10 @@ impl Realm {
     pub(super) fn new(parts: Parts<'_>) -> Self {
         let Parts { url, names, publishing, consuming, office, life, options } = parts;
         let Office { publisher, handle, clock, .. } = office;
-        // One connection for all that is no job: whatever ends it ends no job's.
-        let admin = Link::open(Purpose::Admin, Arc::clone(&url), handle.clone(), clock.clone());
-        let log = Log::new(Arc::clone(&admin), Arc::clone(&names), Size::default(), handle.clone(), clock.clone());
+        let link = || Link::open(Purpose::Admin, Arc::clone(&url), handle.clone(), clock.clone());
+        // One for the ledger alone: what ends its connection ends nothing else. The other is seldom made.
+        let (settings, admin) = (link(), link());
+        let log = Log::new(settings, Arc::clone(&names), Size::default(), handle.clone(), clock.clone());
         let leaders = Leaders {
             url,
             names: Arc::clone(&names),
