@@ -12,7 +12,7 @@ mod entry;
 mod linked;
 
 pub use entry::{Origin, PauseEntry, RunEntry, ScheduleEntry, ScheduleKey, TickEntry};
-pub use linked::LinkedSchedule;
+pub use linked::{LinkedSchedule, boxed_job, default_job};
 
 /// Longest name of a schedule, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;

@@ -48,6 +48,13 @@ pub(crate) fn options(input: &DeriveInput, options: &Options, mistakes: &mut Mis
     queue(options, mistakes);
     states(options, mistakes);
     subscription(input, options, mistakes);
+    options.timetable.check(mistakes);
+    if let (Some(at), Some(_)) = (options.timetable.first(), options.ephemeral) {
+        mistakes.push(
+            at,
+            "a schedule has one queue, and an ephemeral subscription one for each process; remove one of them",
+        );
+    }
     if let (Some(blocking), Some(_)) = (options.blocking, &options.handler) {
         mistakes.push(
             blocking,

@@ -103,6 +103,7 @@ impl Job<'_> {
         let (root, ident, states) = (self.root, &self.input.ident, &self.options.states);
         let (perform, handler) = (self.perform(), self.handler());
         let one_handler = self.one_handler();
+        let schedules = self.options.timetable.expand(&quote!(#root::__private), ident);
         quote! {
             #root::__private::inventory::submit! {
                 #root::__private::JobType::of::<#ident>()
@@ -115,6 +116,7 @@ impl Job<'_> {
                 )
             }
             #one_handler
+            #schedules
         }
     }
 

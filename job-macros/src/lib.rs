@@ -1,11 +1,11 @@
 //! `#[derive(Job)]` and `#[derive(Event)]`: turn structs into background jobs and into events.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   alias duration key mistake name suggest
+//   alias duration key mistake name recurrence suggest
 //   backoff option_name root
 //   attr
 //   value
-//   source
+//   source timetable
 //   options
 //   check
 //   expand
@@ -23,9 +23,11 @@ mod mistake;
 mod name;
 mod option_name;
 mod options;
+mod recurrence;
 mod root;
 mod source;
 mod suggest;
+mod timetable;
 mod value;
 
 use proc_macro::TokenStream;
@@ -88,6 +90,13 @@ use crate::options::Options;
 /// | `on(…)` | the job is a subscription, and its jobs are events, see below; may be repeated | jobs are enqueued |
 /// | `group = "…"` | whose subscription it is: its queue is `<group>.<kind>`; needs `on` | that of `job_core::application!` |
 /// | `ephemeral` | every process gets each event, in a queue that is gone with it: one attempt, no delay, no dead letters; needs `on` | one queue a group |
+/// | `cron = "…"` | it is enqueued at these times, see below; may be repeated | never |
+/// | `every = "…"` | it is enqueued once in this time; may be repeated | never |
+/// | `tz = "…"` | behind a `cron`: the time zone whose wall clocks it means | `"UTC"` |
+/// | `missed = "…"` | behind a schedule: `"skip"`, `"once"` or `"all(N)"` of the ticks that no worker fired in time | `"once"` |
+/// | `overlap = "…"` | behind a schedule: `"skip"` leaves a tick out while the job before it has not ended | `"allow"` |
+/// | `jitter = "…"` | behind a schedule: delays each job by up to this | none |
+/// | `schedule_with = path` | the function that makes the jobs of schedules | the type's `Default` |
 /// | `crate = ::path` | where job-core is, if neither it nor job-worker is in `Cargo.toml` | found by itself |
 ///
 /// **Subscriptions** listen to events: `on(topic = "member.*.updated")`, where `*` is one word and `#` any number of them;
@@ -100,6 +109,10 @@ use crate::options::Options;
 /// **Backoffs**: `"exponential(1s, max = 10m, factor = 2, jitter = 0.1)"`, where `max` defaults to `1d`, `factor` to 2 and
 /// `jitter` to 0.1; `"fixed(30s)"`; or the path of a `fn(attempt: u32, error: &str) -> Duration`, where 1 is the first
 /// attempt. No wait is longer than 30 days.
+///
+/// **Schedules**: `cron` takes five fields as POSIX has them (`"0 3 * * *"`), six or seven as the cron crate has them, or
+/// `@daily` and its like. They need the feature `schedules` of job-core, which job-worker has by default, and the program
+/// an [`application!`](https://docs.rs/job-core) name. The schedule is called as the kind, the second of a type `<kind>.2`.
 ///
 /// # Errors
 ///

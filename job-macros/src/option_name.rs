@@ -3,30 +3,37 @@
 use crate::suggest::nearest;
 
 /// Every option of `#[job(…)]`.
-pub(crate) const OPTIONS: [&str; 16] = [
+pub(crate) const OPTIONS: [&str; 23] = [
     "alias",
     "backoff",
     "blocking",
     "concurrency",
     "crate",
+    "cron",
     "ephemeral",
+    "every",
     "expires",
     "external",
     "group",
     "handler",
+    "jitter",
     "max_attempts",
+    "missed",
     "name",
     "on",
+    "overlap",
     "queue",
+    "schedule_with",
     "state",
     "timeout",
+    "tz",
 ];
 
 /// Options that later versions have.
-const LATER: [&str; 5] = ["cron", "every", "priority", "tz", "unique"];
+const LATER: [&str; 2] = ["priority", "unique"];
 
 /// Words that other frameworks have for it, and what to write here.
-const FOREIGN: [(&[&str], &str); 10] = [
+const FOREIGN: [(&[&str], &str); 13] = [
     (
         &["retries", "retry", "max_retries", "max_retry", "retry_limit"],
         "did you mean \"max_attempts\"? it counts the first run too: max_attempts = retries + 1",
@@ -45,6 +52,9 @@ const FOREIGN: [(&[&str], &str); 10] = [
         &["topic", "direct", "headers", "fanout", "exchange", "subscribe"],
         "what a job listens to stands in `on`: on(topic = \"member.*.updated\")",
     ),
+    (&["schedule", "interval", "crontab", "period"], "did you mean \"cron\", or \"every\"?"),
+    (&["timezone", "time_zone", "zone"], "did you mean \"tz\"?"),
+    (&["misfire", "catch_up", "catchup"], "did you mean \"missed\"?"),
     (&["async"], "a job is async unless it says `blocking`; leave it out"),
 ];
 
@@ -71,11 +81,12 @@ mod tests {
         for (name, expected) in [
             ("quue", "unknown option \"quue\"; did you mean \"queue\"?"),
             ("task", "unknown option \"task\"; did you mean \"name\"?"),
-            ("cron", "option \"cron\" is not supported yet in this version; leave it out"),
+            ("unique", "option \"unique\" is not supported yet in this version; leave it out"),
             (
                 "colour",
-                "unknown option \"colour\"; the options are alias, backoff, blocking, concurrency, crate, \
-                 ephemeral, expires, external, group, handler, max_attempts, name, on, queue, state, timeout",
+                "unknown option \"colour\"; the options are alias, backoff, blocking, concurrency, crate, cron, ephemeral, \
+                 every, expires, external, group, handler, jitter, max_attempts, missed, name, on, overlap, queue, \
+                 schedule_with, state, timeout, tz",
             ),
         ] {
             assert_eq!(unknown(name), expected);

@@ -10,7 +10,8 @@ use crate::attr::Entry;
 use crate::backoff::Backoff;
 use crate::mistake::Mistakes;
 use crate::source::Source;
-use crate::{option_name, source, value};
+use crate::timetable::Timetable;
+use crate::{option_name, source, timetable, value};
 
 /// What `#[job(…)]` says; `None` and empty where it says nothing.
 #[derive(Default)]
@@ -35,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) on: Option<Span>,
     pub(crate) group: Option<LitStr>,
     pub(crate) ephemeral: Option<Span>,
+    pub(crate) timetable: Timetable,
     pub(crate) root: Option<Path>,
 }
 
@@ -45,7 +47,8 @@ impl Options {
         let mut seen = HashSet::new();
         for entry in entries {
             let name = entry.name.to_string();
-            let is_list = matches!(name.as_str(), "alias" | "on" | "state");
+            let is_list = matches!(name.as_str(), "alias" | "cron" | "every" | "on" | "state")
+                || timetable::FOLLOWERS.contains(&name.as_str());
             if !seen.insert(name.clone()) && !is_list && option_name::OPTIONS.contains(&name.as_str()) {
                 mistakes.push(entry.name.span(), format!("option \"{name}\" is given twice; keep one of them"));
             } else if let Err(error) = options.set(&name, entry) {
@@ -78,6 +81,9 @@ impl Options {
             }
             "group" => self.group = Some(value::text(entry, "group = \"shop\"")?),
             "ephemeral" => self.ephemeral = Some(value::flag(entry)?),
+            "cron" | "every" | "jitter" | "missed" | "overlap" | "schedule_with" | "tz" => {
+                self.timetable.set(name, entry)?
+            }
             "crate" => self.root = Some(value::path(entry, "crate = ::my_jobs::job_core")?),
             _ => return Err(syn::Error::new(entry.name.span(), option_name::unknown(name))),
         }

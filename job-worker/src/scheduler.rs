@@ -22,6 +22,8 @@ mod book;
 mod reign;
 mod settings;
 
+pub(crate) use settings::Settings;
+
 /// Tries of a follower are so far apart, and up to twice as far: each refused one is an error line in RabbitMQ's log.
 const RETRY_MIN: Duration = Duration::from_secs(5);
 

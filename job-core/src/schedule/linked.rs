@@ -52,3 +52,15 @@ impl LinkedSchedule {
         schedule.missed(self.missed).overlap(self.overlap).jitter(self.jitter)
     }
 }
+
+/// Makes the job of a type's schedules; derived code calls it.
+#[doc(hidden)]
+pub fn default_job<J: AnyJob + Default + 'static>() -> Box<dyn AnyJob> {
+    boxed_job(J::default())
+}
+
+/// Boxes a job that a function made; derived code calls it, so that the function must return that very type.
+#[doc(hidden)]
+pub fn boxed_job<J: AnyJob + 'static>(job: J) -> Box<dyn AnyJob> {
+    Box::new(job)
+}

@@ -2,7 +2,7 @@ use job_core::{Context, Job, JobError, Perform};
 use serde::{Deserialize, Serialize};
 
 #[derive(Job, Serialize, Deserialize)]
-#[job(cron = "0 8 * * *")]
+#[job(unique)]
 struct Mail {
     to: String,
 }

@@ -13,8 +13,8 @@ use serde_json::{Value, to_value};
 use crate::schedule::due::due;
 use crate::schedule::plan::Plan;
 use crate::scheduler::Scheduler;
+use crate::scheduler::Settings;
 use crate::scheduler::book::Book;
-use crate::scheduler::settings::Settings;
 
 /// Looks at the clock at least this often: somebody may set it.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
