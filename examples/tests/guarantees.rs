@@ -14,7 +14,8 @@ fn promised(guide: &str) -> Vec<String> {
 /// The names of all functions in the sources.
 fn functions(root: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let mut folders: Vec<PathBuf> = ["job-core", "job-macros", "job-worker", "examples"].map(|c| root.join(c)).into();
+    let mut folders: Vec<PathBuf> =
+        ["job-schedule", "job-core", "job-macros", "job-worker", "examples"].map(|c| root.join(c)).into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder of the repository") {
             let path = entry.expect("an entry").path();

@@ -32,6 +32,9 @@ pub mod stopping_and_deploying {}
 #[doc = include_str!("../docs/dead-letters.md")]
 pub mod dead_letters {}
 
+#[doc = include_str!("../docs/schedules.md")]
+pub mod schedules {}
+
 #[doc = "[Guarantees]: crate::guide::guarantees\n"]
 #[doc = include_str!("../docs/rabbitmq.md")]
 pub mod rabbitmq {}

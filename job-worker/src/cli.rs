@@ -24,6 +24,7 @@ mod operator;
 mod output;
 mod queues;
 mod run;
+mod schedules;
 mod topology;
 
 use args::{Args, Command};
@@ -66,6 +67,7 @@ where
     let result = match &args.command {
         Command::Run(flags) => run::run(url, flags, setup).await.map_err(Failure::from),
         Command::Dead(command) => dead::dead(url, command).await,
+        Command::Schedules(command) => schedules::schedules(url, command).await,
         Command::Topology(command) => topology::topology(url, command).await,
         Command::Kinds(output) => done(kinds::list(url, *output).await),
         Command::Queues(output) => done(queues::list(url, *output).await),

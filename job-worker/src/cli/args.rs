@@ -12,11 +12,13 @@ use job_core::clock::Timestamp;
 use job_core::name::{JobId, QueueName};
 
 mod dead;
+mod schedules;
 mod topology;
 
 pub(super) use dead::{
     DeadCommand, EditFlags, FilterFlags, ListFlags, PurgeFlags, RetryFlags, SelectionFlags, ShowFlags,
 };
+pub(super) use schedules::{NameFlags, NextFlags, SchedulesCommand};
 pub(super) use topology::{PruneFlags, TopologyCommand};
 
 /// Runs background jobs, shows what waits, and puts right what failed.
@@ -47,6 +49,9 @@ pub(super) enum Command {
     /// Make queues and bindings exist, show them, and remove subscriptions
     #[command(subcommand)]
     Topology(TopologyCommand),
+    /// Show what recurs and when it runs next, and run, pause or resume it
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     /// Cancel a job that has not started
     Cancel(CancelFlags),
     /// Copy all jobs into a new file while workers go on (SQLite)
@@ -79,6 +84,14 @@ pub(super) struct RunFlags {
     /// Stop when nothing is ready, delayed or running on the queues
     #[arg(long, env = "JOB_EXIT_WHEN_IDLE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub(super) exit_when_idle: bool,
+
+    /// Run jobs only; another worker of the application must fire its schedules
+    #[arg(long, env = "JOB_NO_SCHEDULE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, conflicts_with = "only_schedule")]
+    pub(super) no_schedule: bool,
+
+    /// Fire schedules only, and run no jobs
+    #[arg(long, env = "JOB_ONLY_SCHEDULE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
+    pub(super) only_schedule: bool,
 
     /// Serve /metrics, /livez and /readyz there, such as "127.0.0.1:9090"
     #[arg(long, env = "JOB_ADMIN", value_name = "ADDR")]

@@ -12,7 +12,7 @@ use crate::admin::AdminServer;
 use crate::cli::args::{LogFormatFlag, RunFlags};
 use crate::cli::exit;
 use crate::cli::live::LiveLine;
-use crate::config::QueueConfig;
+use crate::config::{QueueConfig, Scheduling};
 use crate::logs::{self, LogFormat, LogObserver};
 use crate::metrics::Metrics;
 use crate::roster::check_registry;
@@ -83,6 +83,12 @@ impl WorkerBuilder {
         }
         if let Some(grace) = flags.grace {
             self = self.grace(grace);
+        }
+        if flags.no_schedule {
+            self = self.scheduling(Scheduling::Without);
+        }
+        if flags.only_schedule {
+            self = self.scheduling(Scheduling::Only);
         }
         if flags.exit_when_idle {
             self = self.exit_when_idle();
