@@ -4,7 +4,8 @@
 //! crate can neither export code nor use the worker's. Pure: it reads no clock, and knows nothing of jobs.
 
 // Ranks, lowest first: a module imports from the lines above its own only. `examples/tests/house` checks it.
-//   mistake weekday zone
+//   mistake weekday
+//   zone
 //   expression
 //   calendar
 //   recurrence

@@ -106,6 +106,7 @@ impl Realm {
         async move {
             leaders.resign().await;
             log.close();
+            log.hang_up().await;
             admin.close().await;
         }
     }
