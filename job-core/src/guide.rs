@@ -11,6 +11,11 @@ pub mod getting_started {}
 #[doc = include_str!("../docs/writing-jobs.md")]
 pub mod writing_jobs {}
 
+#[doc = "[dead jobs]: crate::guide::dead_letters\n[idempotent]: crate::guide::writing_jobs\n"]
+#[doc = "[testing]: crate::guide::testing\n"]
+#[doc = include_str!("../docs/commands-and-events.md")]
+pub mod commands_and_events {}
+
 #[doc = "[dead jobs]: crate::guide::dead_letters\n[writing jobs]: crate::guide::writing_jobs\n"]
 #[doc = "[stopping and deploying]: crate::guide::stopping_and_deploying\n"]
 #[doc = include_str!("../docs/retries.md")]

@@ -54,6 +54,12 @@ fn namespace(url: &str) -> &str {
     url.split_once("?namespace=").unwrap().1
 }
 
+/// Lets the queues of a fresh node grow old enough for its death. One that RabbitMQ 3.10.8 created within the last second
+/// comes back without a leader, and with nothing in it.
+async fn grow_up() {
+    Clock::system().sleep(Duration::from_secs(3)).await;
+}
+
 #[tokio::test]
 async fn a_wrong_password_is_denied_at_once_and_never_shown() {
     let url = with_credentials(amqp_node::url(), "guest:hunter2");
@@ -236,6 +242,7 @@ async fn a_killed_node_loses_nothing_and_all_come_back_by_themselves() {
     });
     let count = |seen: &std::sync::Mutex<BTreeSet<String>>| seen.lock().unwrap().len();
     eventually("some jobs", async || (count(&consumed) > 50).then_some(())).await;
+    grow_up().await;
     for _ in 0..2 {
         node.kill(1);
         node.bring_back();
@@ -256,28 +263,19 @@ async fn a_run_that_outlived_its_connection_is_not_run_again_here() {
     let mut consumer = consume(&broker).await;
     let first = send(&broker, "first").await;
     let running = one(&mut *consumer).await;
+    grow_up().await;
     node.kill(1);
-    let error = eventually("the loss", async || {
-        // The loss may not have been noticed yet; a release does nothing else than notice it.
-        (!broker_is_up(&url).await).then_some(())
-    });
-    error.await;
-    let settled = done(running).await;
+    // Whether the loss is noticed before or after: it has run.
+    let _ = done(running).await;
     node.bring_back();
     let sent = eventually("a publish after the return", async || {
         let sent = envelope("second");
         publish(&broker, &sent).await.is_ok().then_some(sent)
     })
     .await;
-    // Whether the loss was noticed before it was settled or not: the first has run.
-    drop(settled);
     let next = one(&mut *consumer).await;
     assert_eq!(next.envelope.id, sent.id, "{} ran a second time", first.id);
     done(next).await.unwrap();
-}
-
-async fn broker_is_up(url: &str) -> bool {
-    Connection::connect(url.split('?').next().unwrap(), ConnectionProperties::default()).await.is_ok()
 }
 
 #[tokio::test]

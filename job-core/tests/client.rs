@@ -317,15 +317,22 @@ async fn observers_are_told_of_what_was_stored_and_of_nothing_else() {
     assert_eq!(*told.lock().unwrap(), ["mail letter a"]);
 }
 
+const CANNOT_ENCRYPT: &str = "this version cannot encrypt a connection to RabbitMQ; its feature \"tls\" is to come, and \
+                              \"amqps:\" is never downgraded";
+
+const WITHOUT_RABBITMQ: &str =
+    "this program was built without RabbitMQ; add the feature \"amqp\" of job-core or job-worker";
+
 #[tokio::test]
 async fn urls_name_their_broker_or_say_which_there_are() {
     for (url, expected) in [
         (
             "jobs.db",
-            "broker URL \"jobs.db\" has no scheme; use \"sqlite:jobs.db\" for a file, or \"memory:\" for a test",
+            "broker URL \"jobs.db\" has no scheme; use \"sqlite:jobs.db\" for a file, \"amqp://user:password@host/vhost\" \
+             for RabbitMQ, or \"memory:\" for a test",
         ),
         ("sqlite:", "broker URL \"sqlite:\" names no file; write \"sqlite:jobs.db\""),
-        ("amqp://u:p@h", "this version has no RabbitMQ broker yet; use \"sqlite:jobs.db\""),
+        ("amqps://u:p@h", if cfg!(feature = "amqp") { CANNOT_ENCRYPT } else { WITHOUT_RABBITMQ }),
     ] {
         assert_eq!(Client::connect(url).await.unwrap_err().to_string(), expected);
     }

@@ -17,6 +17,9 @@ mod sqlite;
 /// How long a broker is short of memory or of disk.
 const ALARM: Duration = Duration::from_secs(20);
 
+/// How long a RabbitMQ that was killed takes to come back.
+const RESTART: Duration = Duration::from_secs(12);
+
 /// RabbitMQ refreshes what it counts every five seconds.
 const COUNT_AGE_MAX: Duration = Duration::from_secs(6);
 
@@ -57,6 +60,14 @@ impl Blow {
         match self {
             Self::Kill | Self::Cut => Duration::ZERO,
             Self::Memory | Self::Disk => ALARM,
+        }
+    }
+
+    /// Returns how long it takes to make the broker well again, about.
+    pub(crate) fn recovery(self) -> Duration {
+        match self {
+            Self::Kill => RESTART,
+            Self::Cut | Self::Memory | Self::Disk => Duration::ZERO,
         }
     }
 }

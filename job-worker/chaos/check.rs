@@ -148,6 +148,7 @@ fn check_process(history: &History, stories: &Stories<'_>, report: &mut Report) 
             Event::Rejected { id, error } if !is_excused(publish_span(stories, id), &stories.harms) => {
                 report.add(Rule::Rejected, format!("{id} was refused: {error}"));
             }
+            Event::Died { victim, .. } if !has_begun(stories, victim) && is_away(record.at, &stories.harms) => {}
             Event::Died { victim, status } => report.add(Rule::Died, format!("{victim} ended: {status}")),
             Event::Damaged { detail } => report.add(Rule::Damaged, detail.clone()),
             Event::Left { queue, count } => report.add(Rule::Left, format!("{count} jobs are left in {queue}")),
@@ -155,6 +156,19 @@ fn check_process(history: &History, stories: &Stories<'_>, report: &mut Report) 
             _ => {}
         }
     }
+}
+
+/// True when a process has done anything: one that has not, and finds no broker, may end, and be started again.
+fn has_begun(stories: &Stories<'_>, process: &str) -> bool {
+    let begun = |span: &Span<'_>| span.process == process;
+    stories.jobs.values().any(|job| {
+        let spans = job.runs.iter().map(|run| run.span).chain(job.redrives.iter().map(|(_, span)| *span));
+        job.publish.iter().copied().chain(spans).any(|span| begun(&span))
+    })
+}
+
+fn is_away(at: i64, harms: &[Harm<'_>]) -> bool {
+    harms.iter().any(|harm| harm.kind.is_of_broker() && (harm.from..=harm.to.saturating_add(RETURN_US)).contains(&at))
 }
 
 /// True when a fault of the broker explains that something failed.

@@ -23,6 +23,9 @@ const POLL: Duration = Duration::from_millis(1);
 /// How long a victim is waited for that has unsettled work.
 const VICTIM_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the first publishes may take.
+const UNHEARD_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long a process may take to stop: its grace, and what comes after.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -85,11 +88,11 @@ impl<'a> Director<'a> {
     }
 
     async fn direct(&mut self) -> Result<(), BoxError> {
+        self.publish_unheard().await?;
         self.fill()?;
         let begun = self.clock.monotonic();
-        let pace = self.plan.duration.div_f64(f64::from(u32::try_from(self.plan.steps.len())?) + 1.0);
-        for (number, step) in (1..).zip(&self.plan.steps) {
-            while self.clock.monotonic() - begun < pace * number {
+        for (step, at) in self.plan.steps.iter().zip(self.plan.schedule()) {
+            while self.clock.monotonic() - begun < at {
                 self.clock.sleep(POLL).await;
             }
             self.take(*step).await?;
@@ -99,6 +102,24 @@ impl<'a> Director<'a> {
             self.black_out().await?;
         }
         self.finish().await
+    }
+
+    /// Has jobs published before there is anybody whose queues would take them: they must be kept all the same.
+    async fn publish_unheard(&mut self) -> Result<(), BoxError> {
+        let begun = self.clock.monotonic();
+        for seat in self.crew.of(Role::Producer) {
+            self.crew.fill(seat)?;
+            while let Some(process) = &self.crew.seats[seat].process {
+                if self.tail.stored(&process.name)? > 0 {
+                    break;
+                }
+                if self.clock.monotonic() - begun > UNHEARD_PATIENCE {
+                    return Err("the producers cannot publish".into());
+                }
+                self.clock.sleep(POLL).await;
+            }
+        }
+        Ok(())
     }
 
     async fn take(&mut self, step: Step) -> Result<(), BoxError> {

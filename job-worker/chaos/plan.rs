@@ -93,6 +93,32 @@ pub(crate) enum Step {
     Die(Point),
 }
 
+impl Step {
+    /// Returns how long it takes at least.
+    fn duration(self) -> Duration {
+        match self {
+            Self::Strike(blow) => blow.duration().max(blow.recovery()),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Plan {
+    /// Returns when each step is to be taken: the time that they do not take themselves is spread evenly between them.
+    pub(crate) fn schedule(&self) -> Vec<Duration> {
+        let taken: Duration = self.steps.iter().map(|step| step.duration()).sum();
+        let pauses = u32::try_from(self.steps.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let pause = self.duration.saturating_sub(taken) / pauses;
+        let mut at = Duration::ZERO;
+        let begin = |step: &Step| {
+            let begun = at + pause;
+            at = begun + step.duration();
+            begun
+        };
+        self.steps.iter().map(begin).collect()
+    }
+}
+
 impl Flags {
     /// Makes the plan of a run.
     pub(crate) fn plan(&self) -> Result<Plan, BoxError> {

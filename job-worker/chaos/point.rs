@@ -59,11 +59,24 @@ const SQLITE: [Point; 25] = [
     point("retire.committed", Role::Worker, Reach::Burying),
 ];
 
+/// Those of RabbitMQ: before and after each answer of the broker.
+const RABBITMQ: [Point; 9] = [
+    point("amqp.publish.sent", Role::Producer, Reach::Working(4)),
+    point("amqp.publish.sent", Role::Worker, Reach::Working(3)),
+    point("amqp.publish.confirmed", Role::Producer, Reach::Working(4)),
+    point("amqp.later.confirmed", Role::Worker, Reach::Working(3)),
+    point("amqp.dead.confirmed", Role::Worker, Reach::Working(1)),
+    point("amqp.then.confirmed", Role::Relay, Reach::Working(2)),
+    point("amqp.pump.confirmed", Role::Worker, Reach::Working(2)),
+    point("amqp.ack.sent", Role::Worker, Reach::Working(3)),
+    point("amqp.drain.acknowledged", Role::Worker, Reach::Stopping),
+];
+
 /// Returns the fail points that a run with a broker comes by.
 pub(crate) fn points(broker: BrokerKind) -> Vec<Point> {
     let own: &[Point] = match broker {
         BrokerKind::Sqlite => &SQLITE,
-        BrokerKind::Rabbitmq => &[],
+        BrokerKind::Rabbitmq => &RABBITMQ,
     };
     WORKER.iter().chain(own).copied().collect()
 }
@@ -106,8 +119,6 @@ mod tests {
         let mut found = BTreeSet::new();
         names(&root.join("job-core/src"), &mut found);
         names(&root.join("job-worker/src"), &mut found);
-        // Those of RabbitMQ are none of an embedded broker's.
-        found.retain(|name| !name.starts_with("amqp."));
         // One that is chosen by a condition.
         found.extend(["dead.written", "dead.committed", "later.written", "later.committed"].map(str::to_owned));
         let brokers = [BrokerKind::Sqlite, BrokerKind::Rabbitmq];

@@ -22,6 +22,8 @@ struct Reader {
     publishes: HashSet<String>,
     /// Orders that were begun.
     made: u64,
+    /// Publishes that were confirmed.
+    stored: u64,
 }
 
 impl Tail {
@@ -40,6 +42,11 @@ impl Tail {
         Ok(self.read(process)?.made)
     }
 
+    /// Returns how many publishes of a process were confirmed.
+    pub(crate) fn stored(&mut self, process: &str) -> io::Result<u64> {
+        Ok(self.read(process)?.stored)
+    }
+
     /// Forgets a process that is gone.
     pub(crate) fn forget(&mut self, process: &str) {
         self.open.remove(process);
@@ -51,7 +58,7 @@ impl Tail {
             Entry::Vacant(free) => {
                 let file = File::open(self.folder.join(format!("{process}.{SUFFIX}")))?;
                 let (rest, runs, publishes) = (Vec::new(), HashSet::new(), HashSet::new());
-                free.insert(Reader { file, rest, runs, publishes, made: 0 })
+                free.insert(Reader { file, rest, runs, publishes, made: 0, stored: 0 })
             }
         };
         reader.read()?;
@@ -81,8 +88,9 @@ impl Reader {
                 }
                 self.publishes.insert(id);
             }
-            Event::Stored { id } | Event::Rejected { id, .. } | Event::Unconfirmed { id } => {
-                self.publishes.remove(&id);
+            Event::Stored { ref id } | Event::Rejected { ref id, .. } | Event::Unconfirmed { ref id } => {
+                self.stored += u64::from(matches!(event, Event::Stored { .. }));
+                self.publishes.remove(id);
             }
             Event::Started { turn, .. } | Event::Redriving { turn } => {
                 self.runs.insert(turn);

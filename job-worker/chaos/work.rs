@@ -1,6 +1,6 @@
 //! The worker role: the framework's own command line, with a job that follows its script and a history around it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const SNOOZE: Duration = Duration::from_millis(30);
 /// What a worker's jobs share: the history, and which turns run.
 struct Ledger {
     book: Book,
-    turns: Mutex<HashMap<String, Turn>>,
+    turns: Mutex<HashMap<String, VecDeque<Turn>>>,
 }
 
 #[derive(Job, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl Middleware for Witness {
     fn call<'a>(&'a self, run: &'a Parts, next: NextRun<'a>) -> BoxFuture<'a, RunResult> {
         Box::pin(async move {
             let turn = Turn::of(&run.envelope);
-            self.0.turns().insert(turn.id.clone(), turn.clone());
+            self.0.turns().entry(turn.id.clone()).or_default().push_back(turn.clone());
             self.0.book.note(Event::Started { turn: turn.clone(), hash: hash(&run.envelope.payload) });
             let result = next.run().await;
             let answer = result.as_ref().map_or_else(|error| format!("{:?}", error.next()), |()| "ok".into());
@@ -94,7 +94,7 @@ impl Observer for Witness {
 
 impl Witness {
     fn settled(&self, run: Run<'_>, outcome: FinishedOutcome) {
-        let Some(turn) = self.0.turns().remove(&run.id.to_string()) else { return };
+        let Some(turn) = self.0.end_turn(&run.id.to_string()) else { return };
         let outcome = match outcome {
             FinishedOutcome::Completed | FinishedOutcome::Dead(_) | FinishedOutcome::Forgotten => Settled::Gone,
             FinishedOutcome::Retried | FinishedOutcome::Snoozed | FinishedOutcome::Continued => Settled::Back,
@@ -106,8 +106,19 @@ impl Witness {
 }
 
 impl Ledger {
-    fn turns(&self) -> MutexGuard<'_, HashMap<String, Turn>> {
+    fn turns(&self) -> MutexGuard<'_, HashMap<String, VecDeque<Turn>>> {
         self.turns.lock().expect("no code panics while it holds the turns")
+    }
+
+    /// Returns the turn of a job that has ended: the oldest, as the next one may begin before this is told.
+    fn end_turn(&self, id: &str) -> Option<Turn> {
+        let mut turns = self.turns();
+        let of_job = turns.get_mut(id)?;
+        let turn = of_job.pop_front();
+        if of_job.is_empty() {
+            turns.remove(id);
+        }
+        turn
     }
 }
 

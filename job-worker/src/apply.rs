@@ -59,9 +59,16 @@ impl Plan {
     /// # Errors
     /// When the broker cannot be changed.
     pub(crate) async fn apply(&self, client: &Client) -> Result<()> {
-        let broker = client.broker();
-        broker.declare(&self.topology).await?;
-        let (ledger, clock) = (broker.ledger(), broker.clock());
+        client.broker().declare(&self.topology).await?;
+        match self.announce(client).await {
+            // Bound is bound; where there is no ledger, nobody could read of it.
+            Err(error) if error.is_unsupported() => Ok(()),
+            announced => announced,
+        }
+    }
+
+    async fn announce(&self, client: &Client) -> Result<()> {
+        let (ledger, clock) = (client.broker().ledger(), client.broker().clock());
         let subscriptions = subscription_log::durable(&self.placement, &self.queues, None);
         subscription_log::announce(&*ledger, clock, &subscriptions).await?;
         catalogue::announce(&*ledger, clock, &self.kinds).await

@@ -4,27 +4,38 @@
 //! most nodes of a cluster. So is every retry, death and follower before the delivery that it comes from is acknowledged.
 //! An acknowledgement itself has no answer: one that is lost with its connection brings the job back. Publishing and
 //! consuming have a connection each, on one thread of the broker's own; both are made again for ever.
-#![allow(dead_code, unused_imports, reason = "what uses the rest of these parts comes next")]
 
 mod ack_ring;
 mod argument;
+mod census;
 mod consumer;
 mod declare;
 mod desk;
 mod fault;
+mod housekeep;
+mod inspect;
 mod intake;
 mod keeper;
+mod lane;
+mod lead;
+mod ledger;
 mod link;
 mod name;
+#[cfg(test)]
+#[path = "../../tests/amqp_node/mod.rs"]
+mod node;
 mod options;
 mod outlet;
 mod pace;
 mod publisher;
+mod pump;
+mod realm;
 mod route;
 mod runtime;
 mod session;
 mod settle;
 mod settled;
+mod unrouted;
 mod url;
 mod watch;
 mod wheel;
@@ -38,11 +49,13 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{
-    BoxFuture, Broker, Capabilities, Consumer, Entry, Inspect, Leadership, Ledger, Outgoing, Stored, Window,
+    BoxFuture, Broker, Capabilities, Consumer, Delivery, Found, Inspect, Leadership, Ledger, Outgoing, Page,
+    QueueStats, Stored, Which, Window,
 };
 use crate::clock::Clock;
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::name::QueueName;
+use crate::name::{JobId, QueueName};
 use crate::topology::Topology;
 
 use declare::{Declarer, Thing};
@@ -52,9 +65,12 @@ use keeper::Keeper;
 use link::{Link, Purpose};
 use name::Names;
 use publisher::Publisher;
+use pump::Pump;
+use realm::{Parts, Realm};
 use runtime::Runtime;
 use settled::Settled;
 use url::AmqpUrl;
+use wheel::Geometry;
 
 pub use options::AmqpOptions;
 
@@ -86,9 +102,12 @@ pub struct AmqpBroker {
     consuming: Arc<Link>,
     declarer: Declarer,
     office: Office,
+    realm: Realm,
     life: Life,
     /// What keeps consumers, and acknowledges.
     keepers: TaskTracker,
+    /// The wheel is turned by those who consume.
+    is_turning: AtomicBool,
     /// The server's own limit, as the URL states it.
     hold_max: Duration,
     is_closed: AtomicBool,
@@ -109,15 +128,25 @@ impl AmqpBroker {
         let (publishing, consuming) = (link(Purpose::Publish), link(Purpose::Consume));
         // One of them shows whether URL and server fit; the other is made when it is needed.
         publishing.session(options.connect_patience).await?;
-        let patience = options.publish_patience;
+        let publisher = Publisher::new(Arc::clone(&publishing), Arc::clone(&names), clock.clone(), &options);
         let office = Office {
-            publisher: Arc::new(Publisher::new(Arc::clone(&publishing), Arc::clone(&names), clock.clone(), patience)),
+            publisher: Arc::new(publisher),
             settled: Arc::new(Mutex::new(Settled::new(SETTLED_MAX))),
             tasks: TaskTracker::new(),
             handle: runtime.handle().clone(),
             clock: clock.clone(),
-            patience,
+            patience: options.publish_patience,
         };
+        let life = Life::default();
+        let realm = Realm::new(Parts {
+            url: Arc::clone(&url),
+            names: Arc::clone(&names),
+            publishing: Arc::clone(&publishing),
+            consuming: Arc::clone(&consuming),
+            office: &office,
+            life: life.clone(),
+            options: &options,
+        });
         Ok(Arc::new(Self {
             declarer: Declarer::new(Arc::clone(&names)),
             names,
@@ -127,8 +156,10 @@ impl AmqpBroker {
             publishing,
             consuming,
             office,
-            life: Life::default(),
+            realm,
+            life,
             keepers: TaskTracker::new(),
+            is_turning: AtomicBool::new(false),
             hold_max: url.consumer_timeout,
             is_closed: AtomicBool::new(false),
         }))
@@ -139,6 +170,7 @@ impl AmqpBroker {
     pub fn kill(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.life.killed.cancel();
+        self.realm.log.close();
         self.runtime.stop();
     }
 
@@ -157,7 +189,9 @@ impl AmqpBroker {
         self.check_open()?;
         // Not by the connection that publishes, which RabbitMQ may block.
         let session = self.consuming.session(self.options.connect_patience).await?;
-        self.declarer.topology(&session, topology).await
+        self.declarer.topology(&session, topology).await?;
+        self.realm.census.declared(topology);
+        Ok(())
     }
 
     async fn consume_from(&self, queue: &QueueName, window: Window) -> Result<Box<dyn Consumer>> {
@@ -176,19 +210,45 @@ impl AmqpBroker {
             handle: self.runtime.handle().clone(),
             clock: self.clock.clone(),
         };
-        Ok(Box::new(keeper.begin().await?))
+        let consumer = keeper.begin().await?;
+        self.realm.keep_house();
+        self.turn_wheel();
+        Ok(Box::new(consumer))
+    }
+
+    /// Begins to turn the delay wheel, once.
+    fn turn_wheel(&self) {
+        if self.is_turning.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let pump = Pump {
+            consuming: Arc::clone(&self.consuming),
+            publishing: Arc::clone(&self.publishing),
+            declarer: Declarer::new(Arc::clone(&self.names)),
+            names: Arc::clone(&self.names),
+            geometry: Geometry::of(self.options.slot_width),
+            life: self.life.clone(),
+            clock: self.clock.clone(),
+        };
+        pump.start(&self.keepers, self.runtime.handle());
     }
 
     /// Finishes what is under way, gives back the rest, and says good-bye.
-    async fn end(&self) {
-        self.office.tasks.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.office.tasks.wait()).await;
-        self.life.closing.cancel();
-        self.keepers.close();
-        let _ = self.clock.timeout(CLOSE_MAX, self.keepers.wait()).await;
-        self.consuming.close().await;
-        self.publishing.close().await;
-        self.life.killed.cancel();
+    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (settlements, keepers) = (self.office.tasks.clone(), self.keepers.clone());
+        let (consuming, publishing) = (Arc::clone(&self.consuming), Arc::clone(&self.publishing));
+        let (life, realm, clock) = (self.life.clone(), self.realm.end(), self.clock.clone());
+        async move {
+            settlements.close();
+            let _ = clock.timeout(CLOSE_MAX, settlements.wait()).await;
+            life.closing.cancel();
+            realm.await;
+            keepers.close();
+            let _ = clock.timeout(CLOSE_MAX, keepers.wait()).await;
+            consuming.close().await;
+            publishing.close().await;
+            life.killed.cancel();
+        }
     }
 }
 
@@ -213,19 +273,19 @@ impl Broker for AmqpBroker {
         Box::pin(self.consume_from(queue, window))
     }
 
-    fn lead<'a>(&'a self, _role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {
+    fn lead<'a>(&'a self, role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {
         Box::pin(async move {
             self.check_open()?;
-            Err(Error::unsupported("the RabbitMQ broker has no leaders yet"))
+            Ok(self.realm.leaders.lead(role).await?.map(|leadership| Box::new(leadership) as Box<dyn Leadership>))
         })
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::new(NoLedger)
+        self.realm.log.ledger()
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {
-        None
+        Some(self)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
@@ -240,27 +300,38 @@ impl Broker for AmqpBroker {
     }
 }
 
-impl Drop for AmqpBroker {
-    fn drop(&mut self) {
-        // A closed one has nothing left to lose.
-        self.life.killed.cancel();
-        self.runtime.stop();
+impl Inspect for AmqpBroker {
+    fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.realm.inspector.queues().await
+        })
+    }
+
+    fn peek<'a>(&'a self, queue: &'a QueueName, page: Page) -> BoxFuture<'a, Result<Vec<Envelope>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.realm.inspector.peek(queue, page).await
+        })
+    }
+
+    fn take<'a>(&'a self, queue: &'a QueueName, which: Which) -> BoxFuture<'a, Result<Vec<Delivery>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.realm.inspector.take(queue, which).await
+        })
+    }
+
+    fn find<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Option<Found>>> {
+        let text = format!("on RabbitMQ the job {id} cannot be looked up: AMQP finds no message by its id");
+        Box::pin(ready(Err(Error::unsupported(text))))
     }
 }
 
-/// Until there is one.
-struct NoLedger;
-
-impl Ledger for NoLedger {
-    fn append(&self, _entry: Entry) -> BoxFuture<'_, Result<()>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
-    }
-
-    fn read(&self) -> BoxFuture<'_, Result<Vec<Entry>>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
-    }
-
-    fn changed(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(ready(Err(Error::unsupported("the RabbitMQ broker has no ledger yet"))))
+impl Drop for AmqpBroker {
+    fn drop(&mut self) {
+        if !*self.is_closed.get_mut() {
+            self.runtime.stop_after(self.end());
+        }
     }
 }

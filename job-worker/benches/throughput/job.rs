@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use job_core::observation::{FinishedOutcome, Observation, Observer};
-use job_core::{Context, Job, JobError, Perform};
+use job_core::{Context, Event, Job, JobError, Perform};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-/// Does nothing, and is about 150 bytes long.
-#[derive(Job, Serialize, Deserialize)]
+/// Does nothing, and is about 150 bytes long; as an event, it goes to whoever is bound to the fanout.
+#[derive(Job, Event, Serialize, Deserialize)]
+#[event(fanout = "noops")]
 pub(crate) struct Noop {
     account: u64,
     sender: String,

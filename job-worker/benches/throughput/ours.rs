@@ -4,10 +4,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use job_core::Client;
 use job_core::clock::Clock;
 use job_core::error::Result;
 use job_core::observation::Observer;
+use job_core::topology::{Pattern, Topology};
+use job_core::{Client, QueueName};
 use job_worker::metrics::Metrics;
 use job_worker::{StopHandle, Stopped, Worker, WorkerBuilder};
 use tokio::runtime::Runtime;
@@ -68,6 +69,23 @@ pub(crate) fn enqueue_many(url: &str, jobs: usize) -> Sample {
             client.enqueue_many(batch.map(Noop::new)).await.expect("they are stored");
         }
         watch.stop(jobs)
+    })
+}
+
+/// Binds the queues, and publishes events to all of them.
+pub(crate) fn publish(url: &str, events: usize, queues: &[String]) -> Sample {
+    with_client(url, async |client| {
+        let bind = |topology: Topology, name: &String| {
+            topology.bind(QueueName::parse(name).expect("a queue's name"), Pattern::Fanout("noops".into()))
+        };
+        let topology = queues.iter().fold(Topology::default(), bind);
+        client.broker().declare(&topology).await.expect("they are bound");
+        let watch = Stopwatch::start();
+        for begin in (0..events).step_by(MANY) {
+            let batch = begin..events.min(begin + MANY);
+            client.publish_many(batch.map(Noop::new)).await.expect("they are stored");
+        }
+        watch.stop(events)
     })
 }
 

@@ -31,6 +31,9 @@ pub(crate) trait Place {
     /// Stores jobs as fast as a single caller can.
     fn enqueue_many(&self, jobs: usize);
 
+    /// Stores events as fast as a single caller can, a copy of each in each of these queues.
+    fn publish(&self, events: usize, queues: &[String]);
+
     /// Takes and completes all jobs, so many as were prepared.
     fn drain(&self, jobs: usize, way: &str);
 

@@ -6,6 +6,8 @@ pub(crate) struct Size {
     pub(crate) enqueue_one: usize,
     pub(crate) enqueue_by_64: usize,
     pub(crate) enqueue_many: usize,
+    /// Events, each of which is copied to ten queues.
+    pub(crate) publish: usize,
     pub(crate) drain: usize,
     /// Jobs that wait in the small and in the large queue, and how many of each are drained.
     pub(crate) waiting_few: usize,
@@ -20,6 +22,7 @@ impl Size {
         enqueue_one: 3_000,
         enqueue_by_64: 30_000,
         enqueue_many: 100_000,
+        publish: 20_000,
         drain: 100_000,
         waiting_few: 10_000,
         waiting_many: 1_000_000,
@@ -32,6 +35,7 @@ impl Size {
         enqueue_one: 100,
         enqueue_by_64: 1_000,
         enqueue_many: 2_000,
+        publish: 400,
         drain: 2_000,
         waiting_few: 1_000,
         waiting_many: 10_000,

@@ -64,6 +64,10 @@ impl Place for File {
         enqueue::many(&self.path(), jobs);
     }
 
+    fn publish(&self, events: usize, queues: &[String]) {
+        enqueue::publish(&self.path(), events, queues);
+    }
+
     fn drain(&self, jobs: usize, way: &str) {
         drain::drain(&self.path(), jobs, if way.is_empty() { "FULL" } else { "NORMAL" });
     }

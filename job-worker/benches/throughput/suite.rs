@@ -16,10 +16,11 @@ const EVERY: Duration = Duration::from_millis(10);
 
 type Figure = fn(&dyn Rival, &Size);
 
-const FIGURES: [(&str, Figure); 7] = [
+const FIGURES: [(&str, Figure); 8] = [
     ("enqueue1", enqueue1),
     ("enqueue64", enqueue64),
     ("enqueue_many", enqueue_many),
+    ("publish10", publish10),
     ("drain", drain),
     ("drain_1m", drain_1m),
     ("latency", latency),
@@ -58,6 +59,14 @@ fn enqueue64(rival: &dyn Rival, size: &Size) {
 fn enqueue_many(rival: &dyn Rival, size: &Size) {
     let jobs = size.enqueue_many;
     enqueue(rival, size, "enqueue_many", jobs, |url| ours::enqueue_many(url, jobs), |place| place.enqueue_many(jobs));
+}
+
+/// Events a second, each of them stored ten times.
+fn publish10(rival: &dyn Rival, size: &Size) {
+    let events = size.publish;
+    let queues: Vec<String> = (0..10).map(|n| format!("noops.{n}")).collect();
+    let raw = |place: &dyn Place| place.publish(events, &queues);
+    enqueue(rival, size, "publish10", events, |url| ours::publish(url, events, &queues), raw);
 }
 
 fn enqueue(

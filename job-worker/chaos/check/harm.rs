@@ -68,11 +68,13 @@ impl<'a> Harm<'a> {
         self.touches(&run.span) && !(self.kind == Fault::Alarm && run.settled == Some(Settled::Gone))
     }
 
-    /// True when it may have struck whoever moved a job that waited to be due just then: any process that works.
+    /// True when it may have struck whoever moved a job that waited to be due just then: any process that works. A job
+    /// that went on waiting for long afterwards was moved later, by somebody whom it did not strike.
     fn strikes_mover(&self, wait: &Span<'_>) -> bool {
-        let last = if self.kind.is_of_broker() { self.to.saturating_add(NOTICED_US) } else { self.to };
+        let last = self.to.saturating_add(NOTICED_US);
         let is_harmless = matches!(self.kind, Fault::Steal | Fault::Drain);
-        !is_harmless && wait.from <= last && wait.to.is_none_or(|to| to >= self.from)
+        let is_begun = wait.from <= if self.kind.is_of_broker() { last } else { self.to };
+        !is_harmless && is_begun && wait.to.is_none_or(|to| (self.from..=last).contains(&to))
     }
 }
 
@@ -85,7 +87,7 @@ impl Copies {
         for harm in &stories.harms {
             let runs = job.runs.iter().filter(|run| harm.doubles(run));
             copies.add(runs.map(|run| (run.step(), &run.span)));
-            let publish = job.publish.iter().filter(|publish| harm.touches(publish));
+            let publish = job.publish.iter().filter(|publish| harm.touches(publish) && publish.is_open_at(harm.from));
             copies.add(publish.map(|publish| (first, publish)));
             let redrives = job.redrives.iter().filter(|(_, span)| harm.touches(span));
             copies.add(redrives.map(|(turn, span)| ((turn.sequence + 1, 1), span)));

@@ -186,6 +186,13 @@ impl Story<'_> {
     }
 }
 
+impl Span<'_> {
+    /// True when it had not ended by an instant.
+    pub(super) fn is_open_at(&self, at: i64) -> bool {
+        self.to.is_none_or(|to| to >= at)
+    }
+}
+
 impl Run<'_> {
     /// True when the run was recorded as over.
     pub(super) fn is_over(&self) -> bool {

@@ -204,6 +204,16 @@ fn a_failure_needs_a_fault_of_the_broker_that_it_fell_into() {
 }
 
 #[test]
+fn who_has_not_begun_may_end_while_the_broker_is_away() {
+    let died = |tale: Tale| tale.note("director", Event::Died { victim: "w".into(), status: "exit status: 69".into() });
+    let falls = |tale: Tale| tale.fault(Fault::Broker, "broker").later(SECOND);
+    died(falls(tale())).note("director", Event::Healed).check(&[]);
+    died(falls(tale().job("a", 1).done("w", "a", 1))).note("director", Event::Healed).check(&[Rule::Died]);
+    died(tale()).check(&[Rule::Died]);
+    died(falls(tale()).note("director", Event::Healed).later(20 * SECOND)).check(&[Rule::Died]);
+}
+
+#[test]
 fn who_worked_works_again_soon_after_the_broker_is_back() {
     let worked = tale().job("a", 1).done("w", "a", 1).fault(Fault::Broker, "broker").later(8 * SECOND);
     let back = worked.note("director", Event::Healed).job("b", 1);

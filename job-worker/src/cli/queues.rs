@@ -17,7 +17,9 @@ pub(super) async fn list(url: &str, output: OutputFlags) -> Result<(), Failure> 
         let subscription = |stats: &QueueStats| subscriptions.iter().find(|entry| entry.queue == stats.name);
         let stats = operator.inspect()?.queues().await?;
         let rows = stats.iter().map(|stats| row(stats, subscription(stats), now)).collect();
-        let columns = ["queue", "ready", "delayed", "running", "oldest_ready_milliseconds", "subscription"];
+        let mut columns = vec!["queue", "ready", "delayed", "running", "oldest_ready_milliseconds"];
+        // Most have none: a column of dashes would only be in the way.
+        columns.extend((!subscriptions.is_empty()).then_some("subscription"));
         print_rows(rows, &columns, output.json);
         subscriptions.iter().filter(|entry| entry.is_abandoned(now)).for_each(tell_abandoned);
         Ok(())

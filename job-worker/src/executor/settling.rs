@@ -1,4 +1,5 @@
-//! Follows outcomes until they are recorded, and tells of them: one task for all, as a task a job costs more than the job.
+//! Follows outcomes until they are recorded, and tells of them: one task for all completions, as one for each costs more
+//! than a job.
 //!
 //! They are followed in the order in which they began, which is the order in which brokers record them; one that takes
 //! long delays only what is told of those behind it.
@@ -56,6 +57,11 @@ impl Executor {
     pub(super) fn follow(self: &Arc<Self>, mut settling: Settling) {
         match settling.settled.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(settled) => self.tell_settled(&settling.ended, settled),
+            // What comes back may be started again at once: its end must not wait behind those of others.
+            Poll::Pending if settling.ended.outcome != FinishedOutcome::Completed => {
+                let executor = Arc::clone(self);
+                tokio::spawn(async move { executor.follow_here(settling).await });
+            }
             Poll::Pending => {
                 if self.line.push(settling) {
                     Following(Arc::clone(self)).spawn();

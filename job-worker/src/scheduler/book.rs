@@ -50,7 +50,7 @@ impl Book {
     }
 
     /// Returns what is to be written: at once when it is the first, else from time to time.
-    pub(crate) fn take_unwritten(&mut self, now: Instant, is_last: bool) -> Option<&TickEntry> {
+    pub(crate) fn take_due(&mut self, now: Instant, is_last: bool) -> Option<&TickEntry> {
         let is_new = self.written.as_ref() != Some(&self.entry);
         let is_time = self.written_at.is_none_or(|at| now.duration_since(at) >= WRITE_PERIOD);
         if !is_new || !(is_time || is_last) {

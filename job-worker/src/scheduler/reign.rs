@@ -216,7 +216,7 @@ impl<'a> Reign<'a> {
         let now = self.scheduler.clock.monotonic();
         let mut entries = Vec::new();
         for (key, book) in &mut self.books {
-            if let Some(entry) = book.take_unwritten(now, is_last) {
+            if let Some(entry) = book.take_due(now, is_last) {
                 entries.push((key.tick(), json(entry)?));
             }
         }

@@ -8,6 +8,9 @@ const EX_USAGE: i32 = 64;
 const EX_DATAERR: i32 = 65;
 const EX_CONFIG: i32 = 78;
 
+const FORMS: &str =
+    "use \"sqlite:jobs.db\" for a file, \"amqp://user:password@host/vhost\" for RabbitMQ, or \"memory:\" for a test";
+
 async fn check(scene: &Scene, args: &[&str], code: i32, expected: &str) {
     let ended = scene.start(args).wait().await;
     let folder = scene.path("").display().to_string();
@@ -35,16 +38,15 @@ async fn a_file_in_a_missing_folder_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_url_without_scheme_is_explained() {
     let scene = Scene::new().await;
-    let expected =
-        "error: broker URL \"jobs.db\" has no scheme; use \"sqlite:jobs.db\" for a file, or \"memory:\" for a test\n";
-    check(&scene, &["run", "--broker", "jobs.db"], EX_CONFIG, expected).await;
+    let expected = format!("error: broker URL \"jobs.db\" has no scheme; {FORMS}\n");
+    check(&scene, &["run", "--broker", "jobs.db"], EX_CONFIG, &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_scheme_is_named_without_its_password() {
     let scene = Scene::new().await;
-    let expected = "error: no broker speaks \"redis:\"; use \"sqlite:jobs.db\" for a file, or \"memory:\" for a test\n";
-    check(&scene, &["run", "--broker", "redis://user:secret@host"], EX_CONFIG, expected).await;
+    let expected = format!("error: no broker speaks \"redis:\"; {FORMS}\n");
+    check(&scene, &["run", "--broker", "redis://user:secret@host"], EX_CONFIG, &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,5 +9,6 @@ mod scene;
 mod sharing;
 mod start;
 mod subscriptions;
+mod telling;
 
 job_core::application!("shop");

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::sabotage::{self, Mutant};
+
 /// Deliveries of one segment.
 const SEGMENT: u16 = 512;
 
@@ -195,6 +197,11 @@ impl Page {
     /// Moves the head on; returns whether all is settled, and the last tag that is to be acknowledged.
     fn advance(&mut self) -> (bool, Option<u64>) {
         let mut through = None;
+        if sabotage::is_on(Mutant::AckOverGap) {
+            let last = (self.head..SEGMENT).rev().find(|index| self.segment.state(*index) == DONE);
+            through = last.map(|last| self.segment.first + u64::from(last));
+            self.head = last.map_or(self.head, |last| last + 1);
+        }
         while self.head < SEGMENT {
             match self.segment.state(self.head) {
                 OPEN => return (false, through),

@@ -14,9 +14,10 @@
 //! | ledger | `x-max-length-bytes` | 64 MiB | the cap; the snapshots within it hold every setting |
 //! | ledger | `x-stream-max-segment-size-bytes` | 4 MiB | a stream is cut by whole segments, of 500 MB by default: the cap would be eight times exceeded before it counts |
 //! | exchanges `jobs`, `jobs.only`, `jobs.dead` | `alternate-exchange` | `jobs.unrouted` | what no queue takes is kept; `mandatory` cannot be trusted with more than one message in flight |
+//! | locks | `x-queue-type` | `classic` | where a virtual host's default is another type, an exclusive queue would be refused |
 //!
-//! A lock has no arguments: it is exclusive and not durable, and its owner's connection is all there is to it. Events
-//! have no alternate exchange: what nobody hears is gone, by design. Integers are written as signed 64-bit ones.
+//! A lock is exclusive and not durable: its owner's connection is all there is to it. Events have no alternate exchange:
+//! what nobody hears is gone, by design. Integers are written as signed 64-bit ones.
 
 use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, FieldTable};
@@ -50,10 +51,8 @@ pub(super) enum QueueKind<'a> {
     Dead,
     /// Jobs whose queue did not exist.
     Unrouted,
-    /// A slot of the delay wheel.
+    /// A slot of the delay wheel, or the queue by which its pumps are counted.
     Slot,
-    /// The stream of settings.
-    Ledger,
     /// What a leader owns.
     Lock,
 }
@@ -77,8 +76,7 @@ pub(super) fn queue(kind: QueueKind<'_>, names: &Names) -> FieldTable {
         QueueKind::Work(queue) => dead_lettered(quorum(WORK_DELIVERIES_MAX), queue, names),
         QueueKind::Suspect(queue) => dead_lettered(quorum(DELIVERIES_UNLIMITED), queue, names),
         QueueKind::Dead | QueueKind::Unrouted | QueueKind::Slot => quorum(DELIVERIES_UNLIMITED),
-        QueueKind::Ledger => ledger(LEDGER_BYTES_MAX, LEDGER_SEGMENT_BYTES),
-        QueueKind::Lock => FieldTable::default(),
+        QueueKind::Lock => table(&[("x-queue-type", text("classic"))]),
     }
 }
 
@@ -179,8 +177,8 @@ mod tests {
             check(&queue(kind, &names), &expected);
         }
         let ledger = ["x-max-length-bytes=67108864", "x-queue-type=stream", "x-stream-max-segment-size-bytes=4194304"];
-        check(&queue(QueueKind::Ledger, &names), &ledger);
-        check(&queue(QueueKind::Lock, &names), &[]);
+        check(&super::ledger(LEDGER_BYTES_MAX, LEDGER_SEGMENT_BYTES), &ledger);
+        check(&queue(QueueKind::Lock, &names), &["x-queue-type=classic"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the settlements of one consumer need: where to store what becomes of a delivery, and what to remember of it.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -43,6 +43,8 @@ pub(super) struct Desk {
     pace: Pace,
     /// The pace has changed.
     pub(super) changed: Notify,
+    /// The channel that is read now.
+    current: Mutex<Weak<Intake>>,
 }
 
 /// What is to be stored before a delivery is acknowledged.
@@ -54,7 +56,7 @@ pub(super) enum Errand {
 
 impl Desk {
     pub(super) fn new(queue: QueueName, window: Window, office: Office) -> Arc<Self> {
-        Arc::new(Self { queue, office, pace: Pace::new(window), changed: Notify::new() })
+        Arc::new(Self { queue, office, pace: Pace::new(window), changed: Notify::new(), current: Mutex::default() })
     }
 
     pub(super) fn queue(&self) -> &QueueName {
@@ -93,6 +95,16 @@ impl Desk {
         F: Future<Output: Send> + Send + 'static,
     {
         self.office.tasks.spawn_on(future, &self.office.handle)
+    }
+
+    /// Notes which channel is read now.
+    pub(super) fn set_current(&self, intake: &Arc<Intake>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(intake);
+    }
+
+    /// Returns the channel that is read now.
+    pub(super) fn current(&self) -> Option<Arc<Intake>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     pub(super) fn note_run(&self, begun: Instant) {

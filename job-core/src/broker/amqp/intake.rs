@@ -21,7 +21,7 @@ use crate::broker::amqp::session::Session;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::name::QueueName;
-use crate::sabotage;
+use crate::sabotage::{self, Mutant};
 
 /// The longest that a finished delivery waits for company.
 const COMPANY_MAX: Duration = Duration::from_millis(3);
@@ -288,9 +288,15 @@ impl Intake {
     }
 
     async fn ack(&self, tag: u64, multiple: bool) -> Result<()> {
+        let multiple = multiple || sabotage::is_on(Mutant::AckOverGap);
         self.session.answer("acknowledge", self.channel.basic_ack(tag, BasicAckOptions { multiple })).await?;
         sabotage::fail_point("amqp.ack.sent");
         Ok(())
+    }
+
+    /// Acknowledges whatever has this number, for the mutant that does so.
+    pub(super) async fn acknowledge_by_number(&self, tag: u64) {
+        let _ = self.ack(tag, false).await;
     }
 
     fn nudge(&self, nudge: Nudge) {

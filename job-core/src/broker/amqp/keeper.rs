@@ -102,6 +102,7 @@ impl Keeper {
     /// Hands a channel to the reader, and begins to acknowledge on it.
     fn serve(&self, opened: Opened, sources: &mpsc::UnboundedSender<Result<Source>>) -> Arc<Intake> {
         let Opened { intake, stream, issuer, collector } = opened;
+        self.desk.set_current(&intake);
         self.tasks.spawn_on(Arc::clone(&intake).acknowledge(collector), &self.handle);
         let source = Source { intake: Arc::clone(&intake), stream, issuer };
         if sources.send(Ok(source)).is_err() {

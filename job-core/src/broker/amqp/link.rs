@@ -34,7 +34,7 @@ pub(super) enum Purpose {
     Publish,
     /// Consuming, and declaring: whatever must go on while publishes are blocked.
     Consume,
-    /// An operator's looks at the queues.
+    /// The ledger, and an operator's looks at the queues.
     Admin,
     /// One leadership: its end frees the role.
     Lead,
@@ -134,6 +134,11 @@ impl Link {
                     generation += 1;
                     failures = 0;
                     self.keep(generation, connection).await;
+                    if self.purpose == Purpose::Lead {
+                        // A leader that lost its connection leads no more: another one would fire without a role.
+                        self.tell(State::Closed);
+                        return;
+                    }
                 }
                 Err(trouble) => {
                     failures += 1;

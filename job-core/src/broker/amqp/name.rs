@@ -99,6 +99,11 @@ impl Names {
         self.with(&format!("jobs.delay.v1.{level}.{index}"))
     }
 
+    /// The queue by whose consumers the pumps that turn the wheel are counted. It holds nothing.
+    pub(super) fn pumps(&self) -> String {
+        self.with("jobs.delay.v1.pumps")
+    }
+
     /// The queue whose owner leads a role. Different roles have different names, whatever characters they have.
     pub(super) fn lock(&self, role: &str) -> String {
         self.with(&format!("jobs.lock.{}", plain(role)))
@@ -179,6 +184,7 @@ mod tests {
         check(Names::unrouted, "jobs.unrouted");
         check(Names::ledger, "jobs.ledger");
         check(|n| n.slot(3, 31), "jobs.delay.v1.3.31");
+        check(Names::pumps, "jobs.delay.v1.pumps");
         check(|n| n.lock("schedules/shop"), "jobs.lock.schedules%2fshop");
     }
 

@@ -11,10 +11,18 @@ pub struct AmqpOptions {
     /// How long a publish waits for a connection, for the end of an alarm, and for its confirm, all together, before it
     /// is rejected or unconfirmed. Defaults to 30 s.
     pub publish_patience: Duration,
+    /// How long a slot of the delay wheel's finest level lasts. For tests, in a namespace of their own: processes that
+    /// share a wheel must agree. Defaults to 1 s.
+    #[doc(hidden)]
+    pub slot_width: Duration,
 }
 
 impl Default for AmqpOptions {
     fn default() -> Self {
-        Self { connect_patience: Duration::from_secs(10), publish_patience: Duration::from_secs(30) }
+        Self {
+            connect_patience: Duration::from_secs(10),
+            publish_patience: Duration::from_secs(30),
+            slot_width: Duration::from_secs(1),
+        }
     }
 }

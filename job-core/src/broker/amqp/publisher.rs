@@ -12,10 +12,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::broker::amqp::declare::Declarer;
 use crate::broker::amqp::fault;
+use crate::broker::amqp::lane::{Answer, Lane, Publish};
 use crate::broker::amqp::link::Link;
 use crate::broker::amqp::name::Names;
+use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::route::{Route, dead, route};
 use crate::broker::amqp::session::Session;
+use crate::broker::amqp::wheel::Geometry;
 use crate::broker::amqp::wire;
 use crate::broker::{Outgoing, Stored};
 use crate::clock::Clock;
@@ -23,10 +26,8 @@ use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::name::QueueName;
 
-mod lane;
 mod way;
 
-use lane::{Answer, Lane, Publish};
 use way::Way;
 
 /// Messages of one call that are under way at once: more only add latency.
@@ -50,6 +51,7 @@ pub(super) struct Publisher {
     names: Arc<Names>,
     clock: Clock,
     patience: Duration,
+    geometry: Geometry,
     way: Way,
     /// The way of events that must be heard, one at a time.
     strict: tokio::sync::Mutex<Way>,
@@ -57,14 +59,15 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Makes a publisher that tries for `patience` at the most.
-    pub(super) fn new(link: Arc<Link>, names: Arc<Names>, clock: Clock, patience: Duration) -> Self {
+    /// Makes a publisher.
+    pub(super) fn new(link: Arc<Link>, names: Arc<Names>, clock: Clock, options: &AmqpOptions) -> Self {
         Self {
             link,
             declarer: Declarer::new(Arc::clone(&names)),
             names,
             clock,
-            patience,
+            patience: options.publish_patience,
+            geometry: Geometry::of(options.slot_width),
             way: Way::default(),
             strict: tokio::sync::Mutex::default(),
             budget: Semaphore::new(BUDGET_KIB),
@@ -82,7 +85,7 @@ impl Publisher {
     /// [`is_unconfirmed`](Error::is_unconfirmed) when nobody knows whether it was stored; it was not otherwise.
     pub(super) async fn publish(&self, message: Outgoing) -> Result<Stored> {
         message.check()?;
-        let route = route(&message, &self.names, self.clock.now())?;
+        let route = route(&message, &self.names, &self.geometry, self.clock.now())?;
         if message.must_reach && message.target.queue().is_none() {
             let way = self.strict.lock().await;
             return self.send(&route, &message.envelope, &way, true).await;

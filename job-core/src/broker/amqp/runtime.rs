@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio::task;
 
 use crate::error::{Error, Result};
 
@@ -49,24 +48,28 @@ impl Runtime {
         &self.handle
     }
 
-    /// Starts a task.
-    pub(super) fn spawn<F>(&self, future: F) -> task::JoinHandle<F::Output>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        self.handle.spawn(future)
+    /// Ends the thread once a last task has ended, without waiting for it.
+    pub(super) fn stop_after(&self, last: impl Future<Output = ()> + Send + 'static) {
+        let Some(Life { stop, .. }) = self.take_life() else { return };
+        self.handle.spawn(async move {
+            last.await;
+            let _ = stop.send(());
+        });
     }
 
     /// Ends the thread and drops its tasks where they stand, connections included.
     pub(super) fn stop(&self) {
-        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Life { stop, thread }) = life else { return };
+        let Some(Life { stop, thread }) = self.take_life() else { return };
         // It has ended already when nobody receives this.
         let _ = stop.send(());
         if thread.thread().id() != std::thread::current().id() {
             // At most one poll of a task away; a panic of it was reported by its hook.
             let _ = thread.join();
         }
+    }
+
+    fn take_life(&self) -> Option<Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -84,16 +87,28 @@ mod tests {
     async fn a_stopped_runtime_drops_its_tasks() {
         let runtime = Runtime::start().unwrap();
         assert_eq!(
-            runtime.spawn(async { std::thread::current().name().map(str::to_owned) }).await.unwrap().unwrap(),
+            runtime.handle().spawn(async { std::thread::current().name().map(str::to_owned) }).await.unwrap().unwrap(),
             "job-amqp"
         );
         let (held, released) = oneshot::channel::<()>();
-        runtime.spawn(async move {
+        runtime.handle().spawn(async move {
             let _held = held;
             std::future::pending::<()>().await;
         });
         runtime.stop();
         assert!(released.await.is_err());
-        assert!(runtime.spawn(async {}).await.unwrap_err().is_cancelled());
+        assert!(runtime.handle().spawn(async {}).await.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_last_task_is_finished() {
+        let runtime = Runtime::start().unwrap();
+        let (tell, told) = oneshot::channel();
+        runtime.stop_after(async {
+            tokio::task::yield_now().await;
+            tell.send(()).unwrap();
+        });
+        drop(runtime);
+        told.await.unwrap();
     }
 }

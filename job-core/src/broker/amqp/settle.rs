@@ -50,7 +50,8 @@ impl AmqpSettle {
     fn done(mut self) -> Result<()> {
         // Lost or not, it has run: should it come here again, it need not.
         self.desk.remember(&self.key);
-        if !self.intake.is_alive() && !sabotage::is_on(Mutant::AckAcrossGenerations) {
+        if !self.intake.is_alive() {
+            self.acknowledge_elsewhere();
             return Err(self.desk.lost());
         }
         self.acknowledge();
@@ -72,14 +73,11 @@ impl AmqpSettle {
             Outcome::Later { at, mut envelope } => {
                 envelope.not_before = Some(at);
                 let again = Errand::Publish(Outgoing::only(self.desk.queue().clone(), envelope));
-                let stored = self.desk.run(&self.intake, again).await;
-                sabotage::fail_point("amqp.later.confirmed");
-                stored
+                self.desk.run(&self.intake, again).await.inspect(|()| sabotage::fail_point("amqp.later.confirmed"))
             }
             Outcome::Dead { envelope } => {
-                let stored = self.desk.run(&self.intake, Errand::Bury(envelope)).await;
-                sabotage::fail_point("amqp.dead.confirmed");
-                stored
+                let bury = Errand::Bury(envelope);
+                self.desk.run(&self.intake, bury).await.inspect(|()| sabotage::fail_point("amqp.dead.confirmed"))
             }
         };
         if let Err(error) = recorded {
@@ -118,6 +116,14 @@ impl AmqpSettle {
         match self.mark.take() {
             Some(mark) => self.intake.release(mark).await.map_err(|_| self.desk.lost()),
             None => Ok(()),
+        }
+    }
+
+    /// Takes the number of a lost delivery for one of the next channel, under [`Mutant::AckAcrossGenerations`].
+    fn acknowledge_elsewhere(&mut self) {
+        let mark = self.mark.take().filter(|_| sabotage::is_on(Mutant::AckAcrossGenerations));
+        if let Some((mark, next)) = mark.zip(self.desk.current()) {
+            drop(self.desk.spawn(async move { next.acknowledge_by_number(mark.tag()).await }));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The timing wheel that keeps delayed jobs: which slot queue a job waits in, and what those who turn the wheel do.
 //!
-//! Pure: it takes the time as an argument and touches no broker. [`place`] is for whoever delays a job, the rest is for
-//! the pump. Nothing here is shared between processes: a slot follows from absolute wall-clock time alone, so that no
+//! Pure: it takes the time as an argument, in milliseconds since 1970, and touches no broker. [`Geometry::place`] is for
+//! whoever delays a job, the rest is for the pump. Nothing here is shared between processes: a slot follows from absolute wall-clock time alone, so that no
 //! leader is needed and a restart forgets nothing.
 //!
 //! - A job waits in a queue that stands for its due time. Level 0 has a queue per second, and each higher level queues
@@ -40,13 +40,6 @@ mod tests;
 mod turn;
 
 pub(super) use drain::{Drain, Step};
-pub(super) use geometry::{Geometry, SlotId, V1};
+pub(super) use geometry::{Geometry, SlotId};
 pub(super) use seat::Seat;
-pub(super) use turn::{Tick, Turn};
-
-/// Returns the slot in which a job waits that is due at `due_ms`, put there at `now_ms`; both in milliseconds since 1970.
-///
-/// A job that is due already goes to the slot that is looked at next.
-pub(super) fn place(due_ms: i64, now_ms: i64) -> SlotId {
-    V1.place(due_ms, now_ms)
-}
+pub(super) use turn::{PEEK, Turn};

@@ -33,13 +33,17 @@
 //! with an old `x-death`. A header of ours that cannot be read is a defect: the message is kept, never run. All parts have
 //! a limit, since the whole metadata has to fit into one frame, when the failure trail has grown, too.
 
+mod carry;
 mod header;
 mod limit;
+mod pass;
 mod read;
 mod render;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub(super) use carry::carried;
+pub(super) use pass::{Onward, Way, passed, way};
 pub(super) use read::{Received, received};
 pub(super) use write::properties;

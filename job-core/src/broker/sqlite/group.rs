@@ -14,6 +14,9 @@ const LAZY_MAX: Duration = Duration::from_millis(2);
 /// How long a publish waits for those that came together with one before: a tenth of a flush.
 const PUBLISH_MAX: Duration = Duration::from_micros(300);
 
+/// How often it waits again because some of those have come: a busy machine brings them late.
+const PUBLISH_WAITS_MAX: u32 = 4;
+
 /// The operations of the next commit.
 pub(super) struct Group {
     ops: Vec<Box<dyn Op>>,
@@ -21,9 +24,11 @@ pub(super) struct Group {
     publishes: usize,
     /// Publishes of the latest group that had any: so many callers are about to come back.
     publishes_before: usize,
-    /// For whom this group has waited already: for each once.
+    /// It has waited for completions, which it does once.
     has_waited_lazily: bool,
-    has_waited_for_publishes: bool,
+    /// How often it has waited for publishes, and how many it had by then.
+    publish_waits: u32,
+    publishes_awaited: usize,
 }
 
 impl Group {
@@ -34,7 +39,8 @@ impl Group {
             publishes: 0,
             publishes_before: 0,
             has_waited_lazily: false,
-            has_waited_for_publishes: false,
+            publish_waits: 0,
+            publishes_awaited: 0,
         }
     }
 
@@ -63,9 +69,11 @@ impl Group {
             return is_worth_it.then_some((Company::Urgent, LAZY_MAX));
         }
         let missing = self.publishes_before.saturating_sub(self.publishes);
-        if self.publishes == 0 || missing == 0 || std::mem::replace(&mut self.has_waited_for_publishes, true) {
+        let has_more = self.publishes > std::mem::replace(&mut self.publishes_awaited, self.publishes);
+        if missing == 0 || !has_more || self.publish_waits == PUBLISH_WAITS_MAX {
             return None;
         }
+        self.publish_waits += 1;
         Some((Company::Publishes(missing), PUBLISH_MAX))
     }
 
@@ -131,8 +139,20 @@ mod tests {
         push(&mut group, 1, Manner::Swift);
         assert_eq!(awaited(&mut group, 1), None, "a claim waits for nobody");
         group.take();
-        push(&mut group, 63, Manner::Publish);
-        assert_eq!(awaited(&mut group, 0), Some(Company::Publishes(1)));
-        assert_eq!(awaited(&mut group, 0), None);
+        push(&mut group, 62, Manner::Publish);
+        assert_eq!(awaited(&mut group, 0), Some(Company::Publishes(2)));
+        assert_eq!(awaited(&mut group, 0), None, "nobody came");
+    }
+
+    #[test]
+    fn publishes_wait_again_while_some_come_and_not_for_ever() {
+        let mut group = Group::new();
+        push(&mut group, 64, Manner::Publish);
+        group.take();
+        let waits = (0..64).take_while(|_| {
+            push(&mut group, 1, Manner::Publish);
+            awaited(&mut group, 0).is_some()
+        });
+        assert_eq!(waits.count(), 4);
     }
 }

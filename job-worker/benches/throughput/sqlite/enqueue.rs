@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::job::Noop;
-use crate::sqlite::table::{INSERT, open};
+use crate::sqlite::table::{INSERT, INSERT_COPY, open};
 
 /// Jobs of one commit.
 const BATCH: usize = 1000;
@@ -33,6 +33,24 @@ pub(super) fn many(path: &Path, jobs: usize) {
     let mut conn = open(path, "FULL");
     for begin in (0..jobs).step_by(BATCH) {
         insert_all(&mut conn, (begin..jobs.min(begin + BATCH)).map(|account| Noop::new(account).to_json()));
+    }
+}
+
+/// Stores a copy of each event in each queue; the copies of an event are in one commit.
+pub(super) fn publish(path: &Path, events: usize, queues: &[String]) {
+    let mut conn = open(path, "FULL");
+    for begin in (0..events).step_by(BATCH) {
+        let transaction = conn.transaction().expect("it begins");
+        {
+            let mut insert = transaction.prepare_cached(INSERT_COPY).expect("sound SQL");
+            for account in begin..events.min(begin + BATCH) {
+                let payload = Noop::new(account).to_json();
+                for queue in queues {
+                    insert.execute(params!["noop", payload, queue]).expect("it is stored");
+                }
+            }
+        }
+        transaction.commit().expect("it is on the disk");
     }
 }
 

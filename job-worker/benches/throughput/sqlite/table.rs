@@ -7,6 +7,9 @@ use rusqlite::Connection;
 /// Stores a job.
 pub(super) const INSERT: &str = "INSERT INTO jobs(queue, state, kind, payload) VALUES('default', 0, ?1, ?2)";
 
+/// Stores a copy of an event.
+pub(super) const INSERT_COPY: &str = "INSERT INTO jobs(queue, state, kind, payload) VALUES(?3, 0, ?1, ?2)";
+
 /// Claims the oldest ready jobs.
 pub(super) const CLAIM: &str = "UPDATE jobs SET state = 1 WHERE id IN \
     (SELECT id FROM jobs WHERE queue = 'default' AND state = 0 ORDER BY id LIMIT ?1) RETURNING id, kind, payload";

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::broker::amqp::declare::{Declarer, Thing};
-use crate::broker::amqp::publisher::lane::Lane;
+use crate::broker::amqp::lane::Lane;
 use crate::broker::amqp::session::Session;
 use crate::error::Result;
 

@@ -1,6 +1,7 @@
 //! Where the slots lie: levels, widths and distances, and the one rule for what belongs where.
 
 use std::ops::Range;
+use std::time::Duration;
 
 /// The wheel of today. Its numbers are part of the queues' names: change one, and the version changes.
 pub(crate) const V1: Geometry =
@@ -37,6 +38,12 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
+    /// Returns the wheel of today with finest slots of this width.
+    pub(crate) fn of(slot_width: Duration) -> Self {
+        let width_ms = i64::try_from(slot_width.as_millis()).unwrap_or(i64::MAX >> 16);
+        Self { width_ms: width_ms.clamp(1, i64::MAX >> 16), ..V1 }
+    }
+
     /// True when the numbers are those of a wheel that turns; the module's documentation says why.
     pub(crate) const fn is_sound(&self) -> bool {
         let is_falling = self.horizon > self.ratio;
@@ -44,7 +51,8 @@ impl Geometry {
         is_falling && is_apart && self.width_ms > 0 && self.guard > 0 && self.levels > 0
     }
 
-    /// Returns the slot in which a job waits that is due at `due`, put there at `now`.
+    /// Returns the slot in which a job waits that is due at `due`, put there at `now`. One that is due already goes to the
+    /// slot that has its turn next.
     pub(crate) fn place(&self, due: i64, now: i64) -> SlotId {
         for level in 0..self.levels {
             let (tick, current) = (self.tick_of(level, due), self.current(level, now));

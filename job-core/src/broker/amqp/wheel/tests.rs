@@ -33,8 +33,8 @@ fn plan(seed: u64) -> Plan {
         geometry: V1,
         pumps: 3,
         jobs: 1000,
-        span_ms: 2 * HOUR,
-        delay_max_ms: 2 * HOUR,
+        span_ms: HOUR,
+        delay_max_ms: HOUR,
         faults: Faults::default(),
         flaws: Flaws::default(),
         calm_after_ms: 0,
@@ -71,7 +71,7 @@ fn check_calm(plan: Plan, late_max_ms: i64) {
 
 #[test]
 fn while_nothing_goes_wrong_jobs_are_late_by_a_slot_at_most() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         // A slot, and the twentieth of one by which ticks come after its beginning; looks and moves take their time.
         check_calm(plan(seed), SECOND + SECOND / 20 + 50);
     }
@@ -79,13 +79,13 @@ fn while_nothing_goes_wrong_jobs_are_late_by_a_slot_at_most() {
 
 #[test]
 fn delays_of_years_pass_on_time() {
-    let years = |seed| Plan { jobs: 150, span_ms: 365 * DAY, delay_max_ms: 1100 * DAY, is_leaping: true, ..plan(seed) };
+    let years = |seed| Plan { jobs: 100, span_ms: 365 * DAY, delay_max_ms: 1100 * DAY, is_leaping: true, ..plan(seed) };
     check_calm(years(3), SECOND + SECOND / 20 + 50);
 }
 
 #[test]
 fn clocks_that_differ_make_jobs_late_by_the_difference_and_a_slot() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         check_calm(Plan { faults: SKEW, ..plan(seed) }, 3 * SECOND + SECOND + SECOND / 20 + 50);
     }
 }
@@ -106,7 +106,7 @@ fn years_of_faults_end_well() {
     let (span_ms, calm_after_ms) = (500 * DAY, 300 * DAY);
     let years = |seed| Plan { faults, span_ms, calm_after_ms, delay_max_ms: 100 * DAY, ..rough_plan(seed, ROUGH) };
     for seed in 0..2 {
-        let outcome = check(Plan { jobs: 500, is_leaping: true, patience_ms: 2 * DAY, ..years(seed) });
+        let outcome = check(Plan { jobs: 200, is_leaping: true, patience_ms: 2 * DAY, ..years(seed) });
         assert!(outcome.excess_hops <= 0, "seed {seed}: {outcome:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! a clock that was set, ends in a **sweep**: a look at all slots, those of two levels a tick. A wider window in its place
 //! would reach slots that are in use for the next turn.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::broker::amqp::wheel::geometry::{Geometry, SlotId};
@@ -27,6 +28,10 @@ const STANDBY_SLOTS: (i64, i64) = (3, 5);
 /// By how many twentieths of a slot ticks come after its beginning at the most, so that pumps don't tick together.
 const OFFSET_TWENTIETHS: i64 = 1;
 
+/// The pause before a slot is drained again whose drain failed; it doubles each time. Longer than a sweep's it need not be.
+const AGAIN_MS: i64 = 1000;
+const AGAIN_MS_MAX: i64 = SWEEP_EVERY_MS;
+
 /// Decides which slots a pump looks at.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -38,6 +43,8 @@ pub(crate) struct Turn {
     levels_left: u8,
     level: u8,
     sweep_at: i64,
+    /// Slots whose drain failed: when they are looked at again, and the pause that follows.
+    again: BTreeMap<SlotId, (i64, i64)>,
 }
 
 /// What to look at now.
@@ -54,7 +61,14 @@ pub(crate) struct Tick {
 impl Turn {
     /// Makes the clock of a pump that has just begun. Its first tick sweeps nothing, as processes tend to start together.
     pub(crate) fn new(geometry: Geometry) -> Self {
-        Self { geometry, whole_at: None, levels_left: geometry.levels, level: 0, sweep_at: i64::MIN }
+        Self {
+            geometry,
+            whole_at: None,
+            levels_left: geometry.levels,
+            level: 0,
+            sweep_at: i64::MIN,
+            again: BTreeMap::new(),
+        }
     }
 
     /// Begins a tick. `random`, from 0 to 1, spreads the sweeps; only a pump that is not on standby makes them.
@@ -65,7 +79,9 @@ impl Turn {
             self.sweep_at = now + SWEEP_EVERY_MS * 4 / 5 + part(SWEEP_EVERY_MS * 2 / 5, random);
         }
         let swept = if is_first || is_standby { 0 } else { self.levels_left.min(SWEEP_LEVELS) };
-        let in_turn = self.geometry.in_turn(now);
+        let mut in_turn = self.geometry.in_turn(now);
+        let again = self.again.iter().filter(|(slot, (at, _))| *at <= now && !in_turn.contains(slot));
+        in_turn.extend(again.map(|(slot, _)| *slot).collect::<Vec<_>>());
         let levels = (0..swept).map(|offset| (self.level + offset) % self.geometry.levels);
         let to_sweep = levels.flat_map(|level| self.geometry.level(level)).filter(|slot| !in_turn.contains(slot));
         Tick { now, swept, to_sweep: to_sweep.collect(), in_turn }
@@ -76,6 +92,18 @@ impl Turn {
         self.whole_at = Some(tick.now);
         self.level = (self.level + tick.swept) % self.geometry.levels;
         self.levels_left -= tick.swept;
+    }
+
+    /// Learns that a slot could not be drained. It is drained again soon, whether or not its turn is over by then.
+    pub(crate) fn failed(&mut self, slot: SlotId, now: i64) {
+        let (at, pause) = self.again.entry(slot).or_insert((now, AGAIN_MS));
+        *at = now + *pause;
+        *pause = (*pause * 2).min(AGAIN_MS_MAX);
+    }
+
+    /// Learns that a slot is empty, or was drained.
+    pub(crate) fn cleared(&mut self, slot: SlotId) {
+        self.again.remove(&slot);
     }
 
     /// Learns that the broker was away: what happened meanwhile is unknown, so that all is swept.
@@ -160,6 +188,25 @@ mod tests {
         assert_eq!(turn.begin(at, 0.5, false), first);
         turn.finish(&first);
         assert_eq!(tick(&mut turn, at + 1000, false), [2, 3]);
+    }
+
+    #[test]
+    fn a_slot_whose_drain_failed_is_looked_at_again_ever_later() {
+        let (mut turn, at) = settled();
+        let slot = SlotId { level: 2, index: 9 };
+        let mut seconds = Vec::new();
+        turn.failed(slot, at);
+        for second in 0..=200 {
+            let tick = turn.begin(at + second * 1000, 0.5, false);
+            if tick.in_turn.contains(&slot) {
+                seconds.push(second);
+                turn.failed(slot, at + second * 1000);
+            }
+            turn.finish(&tick);
+        }
+        assert_eq!(seconds, [1, 3, 7, 15, 31, 63, 123, 183]);
+        turn.cleared(slot);
+        assert!((201..400).all(|second| !turn.begin(at + second * 1000, 0.5, false).in_turn.contains(&slot)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
 use serde_json::json;
 
-use crate::broker::amqp::wire::{Received, header, limit, properties, received};
+use crate::broker::amqp::wire::{Received, carried, header, limit, properties, received};
 use crate::clock::Timestamp;
 use crate::envelope::{Chained, Content, Death, DeathReason, Details, Envelope, Failure, HEADERS_MAX, Step};
 use crate::name::{JobId, Kind, QueueName};
@@ -238,6 +238,27 @@ fn what_brokers_add_and_unknown_headers_of_ours_are_left_behind() {
     let back = read_headers(&entries);
     let headers: Vec<_> = back.envelope.details.headers.into_iter().collect();
     assert_eq!((headers, back.defect), (vec![("tenant".into(), "7".into())], None));
+}
+
+#[test]
+fn a_message_that_is_carried_on_keeps_all_but_what_the_broker_added() {
+    let nested = AMQPValue::FieldTable(table(&[("a", AMQPValue::LongInt(1))]));
+    let kept = [("job-attempt", AMQPValue::LongLongInt(3)), ("tenant", nested)];
+    let sent = BasicProperties::default()
+        .with_delivery_mode(1)
+        .with_type("mail".into())
+        .with_message_id("a".into())
+        .with_correlation_id("c".into())
+        .with_reply_to("r".into())
+        .with_priority(3)
+        .with_app_id("app".into())
+        .with_content_type("text/plain".into())
+        .with_timestamp(7);
+    let added =
+        [("x-death", AMQPValue::FieldArray(Vec::new().into())), ("x-delivery-count", AMQPValue::LongLongInt(9))];
+    let arrived = sent.clone().with_user_id("other".into()).with_headers(table(&[kept.clone(), added].concat()));
+    assert_eq!(carried(&arrived, |_| true), sent.clone().with_delivery_mode(2).with_headers(table(&kept)));
+    assert_eq!(carried(&sent, |_| true), sent.with_delivery_mode(2));
 }
 
 #[test]

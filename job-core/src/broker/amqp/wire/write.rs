@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::name::{JobId, QueueName};
 
 /// A persistent message, which a quorum queue takes all of them for, and other queues do not.
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
 
 /// Returns all of an envelope but its payload, and the queue behind a slot where it goes to one.
 ///

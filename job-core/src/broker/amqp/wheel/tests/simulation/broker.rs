@@ -1,6 +1,6 @@
 //! The slots of a simulated broker.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::broker::amqp::wheel::geometry::SlotId;
 
@@ -14,8 +14,8 @@ pub(crate) struct Message {
 /// Queues, in the order of their messages, without those that a pump has taken.
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
-    queues: HashMap<SlotId, VecDeque<Message>>,
-    consumers: HashMap<SlotId, usize>,
+    queues: BTreeMap<SlotId, VecDeque<Message>>,
+    consumers: BTreeMap<SlotId, usize>,
 }
 
 impl Broker {

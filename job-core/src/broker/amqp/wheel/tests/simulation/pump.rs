@@ -171,14 +171,13 @@ impl World {
         for _ in 0..MOVES {
             let message = if draining.drain.is_over() { None } else { self.broker.pop(slot) };
             let Some(message) = message else {
-                draining.held.drain(..).for_each(|held| self.broker.push(slot, held));
+                draining.held.into_iter().rev().for_each(|held| self.broker.push_front(slot, held));
                 self.broker.detach(slot);
                 return;
             };
             self.take(pump, &mut draining, message);
-            if draining.drain.is_full() {
-                draining.held.drain(..).for_each(|held| self.broker.push(slot, held));
-                draining.drain.returned();
+            if draining.drain.needs_room() {
+                draining.drain.make_room();
             }
         }
         self.pumps[pump].drains.push_back(draining);
@@ -188,7 +187,7 @@ impl World {
         let now = self.now + self.pumps[pump].skew;
         let (slot, due) = (draining.slot, self.jobs[message.job].due);
         let mut step = draining.drain.take(Some(due), now);
-        if self.plan.flaws.is_trusting && slot.level == 0 {
+        if self.plan.flaws.is_trusting {
             step = Step::Leave;
         }
         if self.plan.flaws.is_republishing && step == Step::Hold {
@@ -200,12 +199,10 @@ impl World {
             draining.held.push(message);
             return;
         }
-        if self.strikes(faults.refusal) {
-            draining.drain.hold();
-            draining.held.push(message);
-            return;
-        }
         self.outcome.publishes += 1;
+        if self.strikes(faults.refusal) {
+            return self.refuse(draining, message, due, now);
+        }
         match step {
             Step::Go(target) => self.move_on(slot, target, message),
             _ => self.leave(message.job, now),
@@ -214,6 +211,17 @@ impl World {
             self.outcome.torn += 1;
             self.broker.push_front(slot, message);
         }
+    }
+
+    /// Puts a message aside that its queue does not take, or holds it when no slot takes it either.
+    fn refuse(&mut self, draining: &mut Draining, message: Message, due: i64, now: i64) {
+        if due > now || self.strikes(self.plan.faults.refusal) {
+            draining.drain.hold();
+            return draining.held.push(message);
+        }
+        let aside = draining.drain.aside(Some(due), now, self.random.f64());
+        self.outcome.circles += usize::from(aside == draining.slot);
+        self.broker.push(aside, message);
     }
 
     fn move_on(&mut self, slot: SlotId, target: SlotId, message: Message) {

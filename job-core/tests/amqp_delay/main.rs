@@ -1,0 +1,175 @@
+//! Delayed jobs on RabbitMQ, through the wheel: on time, once, and not lost, whatever dies in between.
+
+#![allow(clippy::unwrap_used, reason = "the exemption for tests does not reach their helpers")]
+
+#[path = "../amqp_node/mod.rs"]
+mod amqp_node;
+mod arrivals;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use job_core::QueueName;
+use job_core::broker::{Broker, Window};
+use job_core::clock::Clock;
+use job_core::topology::Topology;
+
+use amqp_node::Node;
+use arrivals::{Arrivals, delay, mail, process};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How much longer everything may take on a machine that does other things, too.
+const SLACK: i64 = 4;
+
+fn between(from: Duration, to: Duration) -> Duration {
+    from + (to - from).mul_f64(fastrand::f64())
+}
+
+/// A namespace of its own in the shared node.
+fn namespace() -> String {
+    std::iter::repeat_with(fastrand::alphanumeric).take(12).collect()
+}
+
+#[tokio::test]
+async fn jobs_come_once_and_on_time_with_two_pumps() {
+    let (url, name) = (amqp_node::url(), namespace());
+    let (one, two) = (process(url, &name, SECOND).await, process(url, &name, SECOND).await);
+    let arrivals = Arrivals::new();
+    arrivals.take_from(&one);
+    arrivals.take_from(&two);
+    let ids = delay(&one, &mail(), 1000, |_| between(SECOND, 8 * SECOND)).await;
+    arrivals.wait(ids.len(), 60 * SECOND).await;
+    let lateness = arrivals.check(&ids);
+    assert_eq!(lateness.duplicates, 0);
+    assert!(lateness.p50 <= 700 * SLACK && lateness.max <= 2000 * SLACK, "{lateness:?}");
+    two.close().await.unwrap();
+    one.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn jobs_come_down_from_coarse_levels_on_time() {
+    // Twenty times as fast: 0.9 s on level 0, 14 s on level 1, and level 2 beyond.
+    let (url, name, width) = (amqp_node::url(), namespace(), SECOND / 20);
+    let (one, two) = (process(url, &name, width).await, process(url, &name, width).await);
+    let arrivals = Arrivals::new();
+    arrivals.take_from(&one);
+    arrivals.take_from(&two);
+    let ids = delay(&one, &mail(), 500, |_| between(SECOND / 2, 25 * SECOND)).await;
+    arrivals.wait(ids.len(), 90 * SECOND).await;
+    let lateness = arrivals.check(&ids);
+    assert_eq!(lateness.duplicates, 0);
+    assert!(lateness.max <= 1000 * SLACK, "{lateness:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_dies_makes_jobs_late_and_loses_none() {
+    let node = Node::single("delay-death");
+    let (one, two) = (process(node.url(), "a", SECOND).await, process(node.url(), "a", SECOND).await);
+    let arrivals = Arrivals::new();
+    arrivals.take_from(&one);
+    arrivals.take_from(&two);
+    let ids = delay(&one, &mail(), 2000, |_| between(SECOND, 40 * SECOND)).await;
+    arrivals.wait(200, 60 * SECOND).await;
+    let clock = Clock::system();
+    let died = clock.monotonic();
+    node.kill(1);
+    node.bring_back();
+    let outage = (clock.monotonic() - died).as_millis();
+    arrivals.wait(ids.len(), 120 * SECOND).await;
+    let lateness = arrivals.check(&ids);
+    println!("the broker was away for {outage} ms");
+    assert!(lateness.max <= i64::try_from(outage).unwrap() + 3000 * SLACK, "{lateness:?} after {outage} ms");
+    await_depths(&node, &[("a.mail", 0), ("a.jobs.unrouted", 0)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pump_that_dies_between_confirm_and_acknowledgement_duplicates_a_prefetch_at_most() {
+    let node = Node::single("delay-pump");
+    let (survivor, victim) = (process(node.url(), "a", SECOND).await, process(node.url(), "a", SECOND).await);
+    // A pump begins with the first consumer; to this one nothing comes.
+    let idle = QueueName::parse("idle").unwrap();
+    victim.declare(&Topology::default().queue(idle.clone())).await.unwrap();
+    let _consumer = victim.consume(&idle, Window::new(1)).await.unwrap();
+    let due = Clock::system().now() + 6 * SECOND;
+    let ids = delay(&survivor, &mail(), 20_000, |_| (due - Clock::system().now()).to_std().unwrap_or_default()).await;
+    let arrivals = Arrivals::new();
+    // Only now, so that for once the victim alone turns the wheel.
+    await_moves(&node).await;
+    victim.kill();
+    arrivals.take_from(&survivor);
+    arrivals.wait(ids.len(), 60 * SECOND).await;
+    await_depths(&node, &[("a.mail", 0), ("a.jobs.unrouted", 0)]).await;
+    let lateness = arrivals.check(&ids);
+    assert!(lateness.duplicates <= 256, "{lateness:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_queue_is_kept_and_keeps_nobody_waiting() {
+    let node = Node::single("delay-unrouted");
+    let broker = process(node.url(), "a", SECOND).await;
+    let nowhere = QueueName::parse("nowhere").unwrap();
+    delay(&broker, &nowhere, 100, |_| between(SECOND, 2 * SECOND)).await;
+    let arrivals = Arrivals::new();
+    arrivals.take_from(&broker);
+    let ids = delay(&broker, &mail(), 100, |_| between(SECOND, 2 * SECOND)).await;
+    arrivals.wait(ids.len(), 60 * SECOND).await;
+    assert_eq!(arrivals.check(&ids).duplicates, 0);
+    await_depths(&node, &[("a.jobs.unrouted", 100)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_full_keeps_no_other_waiting() {
+    let node = Node::single("delay-full");
+    let broker = process(node.url(), "a", SECOND).await;
+    let full = QueueName::parse("full").unwrap();
+    broker.declare(&Topology::default().queue(full.clone())).await.unwrap();
+    node.ctl(1, &["set_policy", "full", "^a\\.full$", r#"{"max-length":1}"#, "--apply-to", "queues"]);
+    delay(&broker, &full, 600, |_| 4 * SECOND).await;
+    let arrivals = Arrivals::new();
+    arrivals.take_from(&broker);
+    let ids = delay(&broker, &mail(), 600, |_| 4 * SECOND).await;
+    arrivals.wait(ids.len(), 60 * SECOND).await;
+    assert_eq!(arrivals.check(&ids).duplicates, 0);
+    node.ctl(1, &["clear_policy", "full"]);
+    await_depths(&node, &[("a.full", 600)]).await;
+}
+
+/// Waits until queues hold so many messages, and the slots of the wheel none.
+async fn await_depths(node: &Node, expected: &[(&str, u64)]) {
+    let all = async {
+        let mut readings = 0;
+        loop {
+            let depths = depths(node);
+            let waiting: u64 = depths.iter().filter(|(name, _)| name.contains(".delay.")).map(|(_, depth)| depth).sum();
+            let is_there = |(name, depth): &(&str, u64)| depths.get(*name).is_some_and(|found| found == depth);
+            readings = if waiting == 0 && expected.iter().all(is_there) { readings + 1 } else { 0 };
+            // RabbitMQ counts what is in a queue every five seconds: a reading may be older than what it is to show.
+            if readings == 2 {
+                return;
+            }
+            Clock::system().sleep(6 * SECOND).await;
+        }
+    };
+    let in_time = Clock::system().timeout(120 * SECOND, all).await;
+    assert!(in_time.is_some(), "expected {expected:?} and empty slots, found {:?}", depths(node));
+}
+
+/// Waits until the first of the delayed jobs are in their own queue.
+async fn await_moves(node: &Node) {
+    let moved = async {
+        while depths(node).get("a.mail").is_none_or(|depth| *depth == 0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    Clock::system().timeout(60 * SECOND, moved).await.unwrap();
+}
+
+/// Returns the messages in each queue that holds some, those that are taken included.
+fn depths(node: &Node) -> HashMap<String, u64> {
+    let parse = |line: &str| {
+        let (name, depth) = line.rsplit_once('\t')?;
+        Some((name.to_owned(), depth.parse().ok()?))
+    };
+    node.ctl(1, &["list_queues", "name", "messages"]).lines().filter_map(parse).collect()
+}
