@@ -13,7 +13,7 @@ const RESERVED_SUFFIXES: [&str; 3] = [".dead", ".suspect", ".retry"];
 const FANOUTS_RESERVED: [&str; 2] = ["direct", "headers"];
 
 const HEADER_PREFIXES_RESERVED: [&str; 2] = ["job-", "x-"];
-const HEADERS_RESERVED: [&str; 2] = ["traceparent", "tracestate"];
+const HEADERS_RESERVED: [&str; 4] = ["traceparent", "tracestate", "CC", "BCC"];
 
 /// Checks a kind: 1 to 128 ASCII letters, digits, `_`, `-` and `.`.
 ///
@@ -87,7 +87,8 @@ pub(crate) fn check_header(text: &str) -> Result<(), String> {
     let is_reserved = HEADERS_RESERVED.contains(&text) || HEADER_PREFIXES_RESERVED.iter().any(|p| text.starts_with(p));
     if is_reserved {
         return Err(format!(
-            "header name {text:?} is reserved (\"job-…\", \"x-…\", \"traceparent\", \"tracestate\"); choose another name"
+            "header name {text:?} is reserved (\"job-…\", \"x-…\", \"traceparent\", \"tracestate\", \"CC\", \"BCC\"); choose another \
+             name"
         ));
     }
     match text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -149,7 +150,7 @@ mod tests {
         for text in ["", "a\nb", "jobs", "events.direct", "jobsite", "amq.topic", "größe"] {
             assert_eq!(check_exchange(text), theirs(job_core::ExchangeName::parse(text).map(drop)));
         }
-        for text in ["", "a b", "x-match", "job-kind", "traceparent", "format", "Größe"] {
+        for text in ["", "a b", "x-match", "job-kind", "traceparent", "BCC", "format", "Größe"] {
             let headers = [(text.to_owned(), String::new())].into();
             assert_eq!(check_header(text), theirs(job_core::envelope::check_headers(&headers)));
         }

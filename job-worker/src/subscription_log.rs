@@ -158,6 +158,8 @@ mod tests {
 
         forget(&*ledger, &clock, &queue).await.unwrap();
         assert_eq!(announced(&*ledger).await.unwrap(), []);
+        // What is removed wins over what is announced in the same millisecond.
+        clock.advance(Duration::from_millis(1));
         announce(&*ledger, &clock, &[entry(None)]).await.unwrap();
         assert_eq!(announced(&*ledger).await.unwrap(), [entry(None)]);
     }
