@@ -3,12 +3,11 @@
 //! Nothing is ever changed or removed. What exists and differs is an error that names queue, argument, both values and
 //! the way out. Who may not declare but finds what it needs goes on: producers need no more than the right to write.
 //!
-//! A quorum queue of RabbitMQ 3.10.8 whose node is killed within a second of the queue's first declaration was seen to
-//! come back without a leader, and then hangs whoever consumes or publishes for a minute at a time. Three seconds of age
-//! were enough; nothing that AMQP tells shows it.
+//! A queue that was just made needs some more care: see [`youth`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use lapin::Channel;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -24,6 +23,7 @@ use crate::sabotage::{self, Mutant};
 use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Topology};
 
 mod mismatch;
+mod youth;
 
 /// What can be declared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +60,10 @@ pub(super) struct Declarer {
 #[derive(Debug, Default)]
 struct Known {
     generation: u64,
-    things: HashSet<Thing>,
+    /// What was declared on the connection that lives, and when.
+    things: HashMap<Thing, Instant>,
+    /// What has grown old enough, on whichever connection.
+    grown: HashSet<Thing>,
 }
 
 impl Declarer {
@@ -87,9 +90,10 @@ impl Declarer {
         }
         let mut known = self.lock();
         if known.generation != session.generation() {
-            *known = Known { generation: session.generation(), things: HashSet::new() };
+            known.generation = session.generation();
+            known.things.clear();
         }
-        known.things.insert(thing.clone());
+        known.things.insert(thing.clone(), session.clock().monotonic());
         Ok(())
     }
 
@@ -129,7 +133,9 @@ impl Declarer {
 
     /// Forgets what was declared: something of it is gone.
     pub(super) fn forget(&self) {
-        self.lock().things.clear();
+        let mut known = self.lock();
+        known.things.clear();
+        known.grown.clear();
     }
 
     fn work<'a>(&'a self, session: &'a Session) -> Work<'a> {
@@ -138,7 +144,7 @@ impl Declarer {
 
     fn is_known(&self, session: &Session, thing: &Thing) -> bool {
         let known = self.lock();
-        known.generation == session.generation() && known.things.contains(thing)
+        known.generation == session.generation() && known.things.contains_key(thing)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::broker::amqp::declare::Declarer;
+use crate::broker::amqp::declare::{Declarer, Thing};
 use crate::broker::amqp::fault;
 use crate::broker::amqp::lane::{Answer, Lane, Publish};
 use crate::broker::amqp::link::Link;
@@ -168,6 +168,11 @@ impl Publisher {
                 self.declarer.forget();
             }
             _ => lane.spoil(),
+        }
+        if let (Some(Answer::Confirmed), Some(queue @ (Thing::Slot { .. } | Thing::Queue(_)))) = (&answer, &route.needs)
+            && !self.declarer.outgrown(&lane.session, queue).await
+        {
+            return Err(lost());
         }
         answer.ok_or_else(|| {
             Error::unconfirmed(format!("RabbitMQ did not confirm the message within {:?}", self.patience))

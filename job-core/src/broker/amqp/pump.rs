@@ -11,6 +11,7 @@
 mod carry;
 mod look;
 mod parcel;
+mod receipt;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,8 +100,14 @@ impl Pump {
         let (seat, draining, drains) = (Seat::default(), Vec::new(), Drains::new());
         let mut turning = Turning { pump: self, session, looker, seat, draining, drains };
         let result = turning.run(turn).await;
-        // They give back what they hold, when the broker closes; what the connection held has gone back with it.
-        while result.is_ok() && turning.drains.join_next().await.is_some() {}
+        // They acknowledge what they have moved, and give back what they hold; what a connection held that is lost has gone
+        // back with it.
+        while session.is_alive() {
+            tokio::select! {
+                ended = turning.drains.join_next() => if ended.is_none() { break },
+                () = session.lost() => {}
+            }
+        }
         result
     }
 

@@ -42,6 +42,11 @@ impl Session {
         self.generation
     }
 
+    /// Returns the clock by which it waits.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Says whether the connection is usable, as far as is known.
     pub(super) fn is_alive(&self) -> bool {
         !self.lost.is_cancelled() && self.connection.status().connected()

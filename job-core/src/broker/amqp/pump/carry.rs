@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesOrdered, SelectAll};
+use futures_util::stream::{FuturesUnordered, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
@@ -17,6 +17,7 @@ use crate::broker::BoxFuture;
 use crate::broker::amqp::declare::Thing;
 use crate::broker::amqp::lane::{Answer, Lane};
 use crate::broker::amqp::pump::parcel::{Goal, Parcel};
+use crate::broker::amqp::pump::receipt::Receipts;
 use crate::broker::amqp::pump::{Pump, look};
 use crate::broker::amqp::session::Session;
 use crate::broker::amqp::wheel::{Drain, SlotId, Step};
@@ -29,6 +30,9 @@ const IDLE_MAX: Duration = Duration::from_millis(100);
 
 /// The longest wait for a confirm, and for a connection to publish by.
 const CONFIRM_MAX: Duration = Duration::from_secs(15);
+
+/// How often a drain looks whether RabbitMQ takes publishes again.
+const BLOCKED_LOOK: Duration = Duration::from_secs(1);
 
 /// Refusals, each on a channel of its own, after which a queue is taken for full. A queue that has lost its leader has
 /// another within half a second, and a channel that was opened before refuses for as long as that node is away.
@@ -53,14 +57,13 @@ pub(super) struct Carrier<'a> {
     lane: Arc<Lane>,
     lanes: u32,
     drain: Drain,
-    moving: FuturesOrdered<BoxFuture<'static, (Parcel, Answer)>>,
+    moving: FuturesUnordered<BoxFuture<'static, (Parcel, Answer)>>,
     /// Not taken by their goals on the channel of now.
     refused: Vec<Parcel>,
     refusals: HashMap<Goal, u32>,
-    /// Something is held, or was acknowledged out of its order: no acknowledgement may reach over it.
-    has_gaps: bool,
-    /// All up to this one are confirmed and not yet acknowledged.
-    through: Option<u64>,
+    receipts: Receipts,
+    /// How long the end of the drain waits for what is not confirmed.
+    patience: Duration,
     is_failed: bool,
 }
 
@@ -78,19 +81,20 @@ impl<'a> Carrier<'a> {
             session,
             tags: Vec::new(),
             lanes: 1,
-            moving: FuturesOrdered::new(),
+            moving: FuturesUnordered::new(),
             refused: Vec::new(),
             refusals: HashMap::new(),
-            has_gaps: false,
-            through: None,
+            receipts: Receipts::default(),
+            patience: CONFIRM_MAX,
             is_failed: false,
         };
-        let result = carrier.run(&pump.names.slot(slot.level, slot.index)).await;
+        let carried = carrier.carry(&pump.names.slot(slot.level, slot.index)).await;
+        let finished = carrier.finish().await;
         carrier.end().await;
-        result
+        carried.and(finished)
     }
 
-    async fn run(&mut self, slot: &str) -> Result<()> {
+    async fn carry(&mut self, slot: &str) -> Result<()> {
         let mut streams = SelectAll::new();
         streams.push(self.consume(slot, Drain::PREFETCH).await?);
         loop {
@@ -108,7 +112,6 @@ impl<'a> Carrier<'a> {
                     break;
                 }
             }
-            let patience = if self.moving.is_empty() { IDLE_MAX } else { CONFIRM_MAX };
             tokio::select! {
                 biased;
                 Some(moved) = self.moving.next(), if !self.moving.is_empty() => self.settle(moved).await?,
@@ -117,15 +120,14 @@ impl<'a> Carrier<'a> {
                     _ => return Err(look::lost()),
                 },
                 () = self.session.lost() => return Err(look::lost()),
-                () = self.pump.clock.sleep(patience) => {
-                    if !self.moving.is_empty() {
-                        return Err(refused());
-                    }
+                () = self.pump.clock.sleep(IDLE_MAX), if self.moving.is_empty() => break,
+                () = self.pump.clock.sleep(CONFIRM_MAX), if !self.moving.is_empty() => {
+                    self.patience = Duration::ZERO;
                     break;
                 }
             }
         }
-        self.finish().await
+        Ok(())
     }
 
     /// Begins to take messages, so many ahead.
@@ -154,8 +156,9 @@ impl<'a> Carrier<'a> {
 
     async fn take(&mut self, message: Delivery) -> Result<()> {
         let way = wire::way(&message.properties);
+        self.receipts.open(message.delivery_tag);
         match self.drain.take(way.due, self.pump.now()) {
-            Step::Hold => self.has_gaps = true,
+            Step::Hold => {}
             Step::Go(slot) => self.go(Parcel::new(message, way), slot).await?,
             Step::Leave => self.leave(Parcel::new(message, way)).await?,
         }
@@ -182,48 +185,51 @@ impl<'a> Carrier<'a> {
 
     fn send(&mut self, parcel: Parcel) {
         let (lane, pump) = (Arc::clone(&self.lane), Arc::clone(self.pump));
-        self.moving.push_back(Box::pin(async move { parcel.publish(&lane, &pump.names).await }));
+        let session = Arc::clone(&self.session);
+        self.moving.push(Box::pin(async move {
+            let (parcel, answer) = parcel.publish(&lane, &pump.names).await;
+            match (&answer, &parcel.goal) {
+                (Answer::Confirmed, &Goal::Slot(SlotId { level, index }))
+                    if !pump.declarer.outgrown(&session, &Thing::Slot { level, index }).await =>
+                {
+                    (parcel, Answer::Refused)
+                }
+                _ => (parcel, answer),
+            }
+        }));
     }
 
     /// Acknowledges what was moved.
     async fn settle(&mut self, moved: (Parcel, Answer)) -> Result<()> {
-        self.note(moved).await?;
+        let mut noted = self.note(moved);
         for _ in 1..BATCH {
             let Some(Some(moved)) = self.moving.next().now_or_never() else { break };
-            self.note(moved).await?;
+            noted = noted.and(self.note(moved));
         }
-        self.flush().await
+        // Also where the connection that publishes was just lost: what is confirmed would be moved a second time.
+        self.flush().await?;
+        noted
     }
 
-    async fn note(&mut self, (parcel, answer): (Parcel, Answer)) -> Result<()> {
+    fn note(&mut self, (parcel, answer): (Parcel, Answer)) -> Result<()> {
         match answer {
             Answer::Confirmed => {
                 sabotage::fail_point("amqp.pump.confirmed");
                 self.refusals.remove(&parcel.goal);
-                if self.has_gaps {
-                    return self.ack(parcel.tag, false).await;
-                }
-                self.through = Some(parcel.tag);
+                self.receipts.confirm(parcel.tag);
             }
             Answer::Unknown(_) if !self.lane.session.is_alive() => return Err(look::lost()),
-            _ => {
-                self.has_gaps = true;
-                self.refused.push(parcel);
-            }
+            _ => self.refused.push(parcel),
         }
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
-        match self.through.take() {
-            Some(tag) => self.ack(tag, true).await,
-            None => Ok(()),
+        for (tag, multiple) in self.receipts.take() {
+            let ack = self.channel.basic_ack(tag, BasicAckOptions { multiple });
+            self.session.answer("acknowledge what was moved", ack).await?;
         }
-    }
-
-    async fn ack(&mut self, tag: u64, multiple: bool) -> Result<()> {
-        let ack = self.channel.basic_ack(tag, BasicAckOptions { multiple });
-        self.session.answer("acknowledge what was moved", ack).await
+        Ok(())
     }
 
     /// Waits a moment, and sends what was refused by another channel, or aside.
@@ -255,19 +261,48 @@ impl<'a> Carrier<'a> {
         self.refusals.get(goal).is_some_and(|refusals| *refusals >= limit)
     }
 
-    /// Ends the drain in order. What is held goes back when the channel closes.
+    /// Ends the drain in order, however it went: what is under way is still confirmed and acknowledged, as it would be
+    /// moved a second time otherwise. What is held goes back when the channel closes.
     async fn finish(&mut self) -> Result<()> {
-        self.flush().await?;
+        let landed = self.land().await;
         for tag in std::mem::take(&mut self.tags) {
             // It is answered: a channel that is closed right behind its acknowledgements may lose them.
             let cancel = self.channel.basic_cancel(tag, BasicCancelOptions::default());
             self.session.answer("end a drain", cancel).await?;
         }
-        if self.is_failed { Err(refused()) } else { Ok(()) }
+        landed?;
+        if self.is_failed || !self.refused.is_empty() { Err(refused()) } else { Ok(()) }
+    }
+
+    /// Waits for what is under way, as long as there is somebody to acknowledge it to.
+    async fn land(&mut self) -> Result<()> {
+        while !self.moving.is_empty() && self.is_open() {
+            let lane = Arc::clone(&self.lane);
+            tokio::select! {
+                biased;
+                // One that will not be confirmed changes nothing for the others.
+                Some(moved) = self.moving.next() => drop(self.settle(moved).await),
+                () = self.session.lost() => return Err(look::lost()),
+                () = self.pump.clock.sleep(self.patience) => {
+                    let is_waited_for = lane.session.is_alive() && !self.pump.life.closing.is_cancelled();
+                    // What was sent just before RabbitMQ ran short of something waits in the connection, and is stored
+                    // when that is over: given back now, it would be moved once more.
+                    if !is_waited_for || lane.session.blocked().is_none() {
+                        return Err(refused());
+                    }
+                    self.patience = BLOCKED_LOOK;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        self.channel.status().connected() && self.session.is_alive()
     }
 
     async fn end(&mut self) {
-        if self.channel.status().connected() && self.session.is_alive() {
+        if self.is_open() {
             // What cannot be closed ends with its connection; either way what it holds goes back.
             let _ = self.session.answer("close a channel", self.channel.close(200, "OK".into())).await;
         }
