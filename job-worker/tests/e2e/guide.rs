@@ -1,9 +1,10 @@
 //! The guide's commands, run in its order: each prints what the guide says.
 
-use job_core::broker::{Outcome, Outgoing, Which};
+use job_core::broker::{Outcome, Outgoing, Window};
 use job_core::clock::Timestamp;
 use job_core::envelope::{DeathReason, Envelope};
 use job_core::name::{JobId, Kind, QueueName};
+use job_core::topology::Topology;
 
 use crate::scene::Scene;
 
@@ -14,12 +15,14 @@ async fn die(scene: &Scene, id: &str, payload: &str, attempt: u32, reason: Death
     let at: Timestamp = "2026-01-31T08:00:00Z".parse().expect("an instant");
     let mail = QueueName::parse("mail").expect("a queue's name");
     let (id, kind) = (JobId::parse(id).expect("an id"), Kind::parse("send_mail").expect("a kind"));
-    let mut envelope = Envelope::new(id.clone(), kind, payload.into(), at);
+    let mut envelope = Envelope::new(id, kind, payload.into(), at);
     envelope.attempt = attempt;
     envelope.details.headers.insert("tenant".into(), "acme".into());
     broker.publish(vec![Outgoing::to_queue(mail.clone(), envelope)]).await.pop().expect("one answer").expect("stored");
-    let inspect = broker.inspect().expect("SQLite can be inspected");
-    let delivery = inspect.take(&mail, Which::Id(id)).await.expect("taken").pop().expect("it waits");
+    broker.declare(&Topology::default().queue(mail.clone())).await.expect("declared");
+    let mut consumer = broker.consume(&mail, Window::exact(1)).await.expect("consumed");
+    let delivery = consumer.next_many(1).await.expect("taken").pop().expect("it waits");
+    consumer.close().await;
     let mut envelope = delivery.envelope;
     envelope.declare_dead(at, reason, error);
     delivery.settle.settle(Outcome::Dead { envelope }).await.expect("settled");

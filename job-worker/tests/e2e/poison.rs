@@ -12,7 +12,7 @@ const RESTARTS_MAX: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_poisons_are_dead_and_five_hundred_innocents_done() {
-    let scene = Scene::new().await;
+    let scene = Scene::on_file().await;
     let mut poisons = Vec::new();
     let mut good = Vec::new();
     for n in 0..GOOD {

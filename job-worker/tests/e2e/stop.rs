@@ -28,7 +28,7 @@ async fn a_drain_finishes_what_runs_and_starts_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_outlasts_the_grace_goes_back_without_using_an_attempt() {
-    let scene = Scene::new().await;
+    let scene = Scene::on_file().await;
     let id = scene.enqueue_work(600_000, 0).await;
     let worker = scene.start(&["run", "--grace", "100ms"]);
     scene.wait_history("the job runs", |history| history.runs() == 1).await;
@@ -41,7 +41,7 @@ async fn what_outlasts_the_grace_goes_back_without_using_an_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_gives_back_at_once() {
-    let scene = Scene::new().await;
+    let scene = Scene::on_file().await;
     let id = scene.enqueue_work(600_000, 0).await;
     let worker = scene.start(&["run", "--grace", "10m"]);
     scene.wait_history("the job runs", |history| history.runs() == 1).await;

@@ -18,7 +18,7 @@ struct Updated {
 }
 
 async fn applied() -> Scene {
-    let scene = Scene::new().await;
+    let scene = Scene::on_file().await;
     let answer = scene.subscriber(&["topology", "apply", "--json"]).json();
     assert_eq!(answer, json!({ "queues": ["default", "shop.mirror"], "bindings": 2 }));
     scene
@@ -54,7 +54,7 @@ async fn what_is_applied_hears_events_before_any_worker_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_without_jobs_has_nothing_to_apply() {
-    let scene = Scene::new().await;
+    let scene = Scene::on_file().await;
     let answer = scene.stock(&["topology", "apply", "--broker", "sqlite:missing.db"]);
     assert_eq!(answer.code, Some(EX_CONFIG));
     assert!(answer.stderr.starts_with("error: no job types are linked"), "{}", answer.stderr);

@@ -68,7 +68,7 @@ async fn a_handler_that_blocks_its_thread_is_told_of() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_kind_is_parked_and_said_so() {
-    let scene = Scene::new().await;
+    let scene = Scene::on_file().await;
     let id = scene.enqueue("from_the_future", json!({"a": 1})).await;
     let worker = scene.start(&["run"]);
     worker.wait_log("no job of the kind").await;
