@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use job_core::broker::amqp::{AmqpBroker, AmqpOptions};
-use job_core::broker::{Broker, Outcome, Outgoing, Window};
+use job_core::broker::{Broker, Outcome, Outgoing, Stored, Window};
 use job_core::clock::Clock;
 use job_core::envelope::Envelope;
+use job_core::error::Result;
 use job_core::topology::Topology;
 use job_core::{JobId, Kind, QueueName};
 use tokio::sync::watch;
@@ -33,19 +34,25 @@ pub(crate) async fn delay(
     jobs: usize,
     delay: impl Fn(usize) -> Duration,
 ) -> Vec<JobId> {
-    let now = Clock::system().now();
-    let message = |job| {
-        let kind = Kind::parse("mail").unwrap();
-        let mut envelope = Envelope::new(JobId::new(now), kind, b"{}".to_vec(), now);
-        envelope.not_before = Some(now + delay(job));
-        Outgoing::to_queue(queue.clone(), envelope)
-    };
-    let messages: Vec<Outgoing> = (0..jobs).map(message).collect();
+    let messages: Vec<Outgoing> = (0..jobs).map(|job| message(queue, delay(job))).collect();
     let ids = messages.iter().map(|message| message.envelope.id.clone()).collect();
     for stored in broker.publish(messages).await {
         stored.unwrap();
     }
     ids
+}
+
+/// Delays one job, and says whether it is stored.
+pub(crate) async fn delay_one(broker: &AmqpBroker, delay: Duration) -> Result<Stored> {
+    broker.publish(vec![message(&mail(), delay)]).await.remove(0)
+}
+
+fn message(queue: &QueueName, delay: Duration) -> Outgoing {
+    let now = Clock::system().now();
+    let kind = Kind::parse("mail").unwrap();
+    let mut envelope = Envelope::new(JobId::new(now), kind, b"{}".to_vec(), now);
+    envelope.not_before = Some(now + delay);
+    Outgoing::to_queue(queue.clone(), envelope)
 }
 
 /// Where all processes of a test write what they got.
