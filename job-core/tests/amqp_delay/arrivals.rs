@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use job_core::broker::amqp::{AmqpBroker, AmqpOptions};
-use job_core::broker::{Broker, Outcome, Outgoing, Stored, Window};
+use job_core::broker::{Broker, Outcome, Outgoing, Window};
 use job_core::clock::Clock;
 use job_core::envelope::Envelope;
-use job_core::error::Result;
 use job_core::topology::Topology;
 use job_core::{JobId, Kind, QueueName};
 use tokio::sync::watch;
@@ -42,12 +41,8 @@ pub(crate) async fn delay(
     ids
 }
 
-/// Delays one job, and says whether it is stored.
-pub(crate) async fn delay_one(broker: &AmqpBroker, delay: Duration) -> Result<Stored> {
-    broker.publish(vec![message(&mail(), delay)]).await.remove(0)
-}
-
-fn message(queue: &QueueName, delay: Duration) -> Outgoing {
+/// Makes a delayed job.
+pub(crate) fn message(queue: &QueueName, delay: Duration) -> Outgoing {
     let now = Clock::system().now();
     let kind = Kind::parse("mail").unwrap();
     let mut envelope = Envelope::new(JobId::new(now), kind, b"{}".to_vec(), now);

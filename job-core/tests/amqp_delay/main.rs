@@ -15,7 +15,7 @@ use job_core::clock::Clock;
 use job_core::topology::Topology;
 
 use amqp_node::Node;
-use arrivals::{Arrivals, delay, delay_one, mail, process};
+use arrivals::{Arrivals, delay, mail, message, process};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -162,13 +162,13 @@ async fn what_went_into_a_new_slot_is_not_stored_before_the_slot_would_outlive_i
     let clock = Clock::system();
     // The queues behind the slots are to live.
     clock.sleep(3 * SECOND).await;
-    let publish = delay_one(&broker, 5 * SECOND);
+    let publish = broker.publish(vec![message(&mail(), 5 * SECOND)]);
     let kill = async {
         clock.sleep(SECOND).await;
         node.kill(1);
     };
-    let (stored, ()) = tokio::join!(publish, kill);
-    let error = stored.expect_err("the slot is too young to be trusted");
+    let (mut stored, ()) = tokio::join!(publish, kill);
+    let error = stored.remove(0).expect_err("the slot is too young to be trusted");
     assert!(error.is_unconfirmed(), "{error:?}");
     node.bring_back();
 }
