@@ -20,6 +20,10 @@ const ALARM: Duration = Duration::from_secs(20);
 /// How long a RabbitMQ that was killed takes to come back.
 const RESTART: Duration = Duration::from_secs(12);
 
+/// RabbitMQ 3.10.8 forgets a queue, and what it has confirmed, when it is killed within a second of the queue's making. That
+/// is its own fault: the queues are to be older.
+const GROWTH: Duration = Duration::from_secs(4);
+
 /// RabbitMQ refreshes what it counts every five seconds.
 const COUNT_AGE_MAX: Duration = Duration::from_secs(6);
 
@@ -132,6 +136,14 @@ impl BrokerKind {
         match self {
             Self::Sqlite => Ok(None),
             Self::Rabbitmq => rabbitmq::queues(folder).map(Some),
+        }
+    }
+
+    /// Returns how long the queues take, after the processes were started, to be made and to outlive the broker's death.
+    pub(crate) fn growth(self) -> Duration {
+        match self {
+            Self::Sqlite => Duration::ZERO,
+            Self::Rabbitmq => GROWTH,
         }
     }
 

@@ -90,6 +90,7 @@ impl<'a> Director<'a> {
     async fn direct(&mut self) -> Result<(), BoxError> {
         self.publish_unheard().await?;
         self.fill()?;
+        self.clock.sleep(self.plan.broker.growth()).await;
         let begun = self.clock.monotonic();
         for (step, at) in self.plan.steps.iter().zip(self.plan.schedule()) {
             while self.clock.monotonic() - begun < at {

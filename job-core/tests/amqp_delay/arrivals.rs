@@ -33,19 +33,21 @@ pub(crate) async fn delay(
     jobs: usize,
     delay: impl Fn(usize) -> Duration,
 ) -> Vec<JobId> {
-    let now = Clock::system().now();
-    let message = |job| {
-        let kind = Kind::parse("mail").unwrap();
-        let mut envelope = Envelope::new(JobId::new(now), kind, b"{}".to_vec(), now);
-        envelope.not_before = Some(now + delay(job));
-        Outgoing::to_queue(queue.clone(), envelope)
-    };
-    let messages: Vec<Outgoing> = (0..jobs).map(message).collect();
+    let messages: Vec<Outgoing> = (0..jobs).map(|job| message(queue, delay(job))).collect();
     let ids = messages.iter().map(|message| message.envelope.id.clone()).collect();
     for stored in broker.publish(messages).await {
         stored.unwrap();
     }
     ids
+}
+
+/// Makes a delayed job.
+pub(crate) fn message(queue: &QueueName, delay: Duration) -> Outgoing {
+    let now = Clock::system().now();
+    let kind = Kind::parse("mail").unwrap();
+    let mut envelope = Envelope::new(JobId::new(now), kind, b"{}".to_vec(), now);
+    envelope.not_before = Some(now + delay);
+    Outgoing::to_queue(queue.clone(), envelope)
 }
 
 /// Where all processes of a test write what they got.

@@ -15,7 +15,7 @@ use job_core::clock::Clock;
 use job_core::topology::Topology;
 
 use amqp_node::Node;
-use arrivals::{Arrivals, delay, mail, process};
+use arrivals::{Arrivals, delay, mail, message, process};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -133,6 +133,44 @@ async fn a_queue_that_is_full_keeps_no_other_waiting() {
     assert_eq!(arrivals.check(&ids).duplicates, 0);
     node.ctl(1, &["clear_policy", "full"]);
     await_depths(&node, &[("a.full", 600)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_makes_jobs_late_and_moves_none_twice() {
+    let node = Node::single("delay-alarm");
+    let broker = process(node.url(), "a", SECOND).await;
+    let arrivals = Arrivals::new();
+    let clock = Clock::system();
+    let due = clock.now() + 10 * SECOND;
+    let ids = delay(&broker, &mail(), 200, |_| (due - clock.now()).to_std().unwrap_or_default()).await;
+    node.ctl(1, &["set_vm_memory_high_watermark", "0.00001"]);
+    arrivals.take_from(&broker);
+    assert!(clock.now() < due, "the alarm came too late to show anything");
+    // Longer than a drain waits for a confirm: what it has sent by then is stored when the alarm is over.
+    clock.sleep((due - clock.now()).to_std().unwrap_or_default() + 20 * SECOND).await;
+    node.ctl(1, &["set_vm_memory_high_watermark", "0.4"]);
+    arrivals.wait(ids.len(), 60 * SECOND).await;
+    await_depths(&node, &[("a.mail", 0), ("a.jobs.unrouted", 0)]).await;
+    assert_eq!(arrivals.check(&ids).duplicates, 0);
+}
+
+/// RabbitMQ 3.10.8 forgets a queue, and what it has confirmed, when it is killed within a second of the first declaration.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_into_a_new_slot_is_not_stored_before_the_slot_would_outlive_its_node() {
+    let node = Node::single("delay-youth");
+    let broker = process(node.url(), "a", SECOND).await;
+    let clock = Clock::system();
+    // The queues behind the slots are to live.
+    clock.sleep(3 * SECOND).await;
+    let publish = broker.publish(vec![message(&mail(), 5 * SECOND)]);
+    let kill = async {
+        clock.sleep(SECOND).await;
+        node.kill(1);
+    };
+    let (mut stored, ()) = tokio::join!(publish, kill);
+    let error = stored.remove(0).expect_err("the slot is too young to be trusted");
+    assert!(error.is_unconfirmed(), "{error:?}");
+    node.bring_back();
 }
 
 /// Waits until queues hold so many messages, and the slots of the wheel none.

@@ -1,6 +1,6 @@
 //! Gathers from the histories of all processes what became of each job.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::check::harm::Harm;
 use crate::record::{Event, Fault, History, Record, Settled, Turn};
@@ -88,7 +88,8 @@ impl<'a> Stories<'a> {
 
     fn add(&mut self, history: &'a History) {
         let process = history.process.as_str();
-        let mut running: HashMap<&Turn, usize> = HashMap::new();
+        // Two copies of a job may run side by side in one process: the first to begin is taken for the first to end.
+        let mut running: HashMap<&Turn, VecDeque<usize>> = HashMap::new();
         let mut redriving: HashMap<&Turn, usize> = HashMap::new();
         let mut invoked: HashSet<&str> = HashSet::new();
         for Record { at, event } in &history.records {
@@ -110,11 +111,11 @@ impl<'a> Stories<'a> {
                 }
                 Event::Started { turn, hash } => {
                     let job = self.job(&turn.id);
-                    running.insert(turn, job.runs.len());
+                    running.entry(turn).or_default().push_back(job.runs.len());
                     job.runs.push(Run { span, turn, hash: *hash, settled: None });
                 }
                 Event::Settled { turn, .. } | Event::Unrecorded { turn } => {
-                    if let Some(place) = running.remove(turn) {
+                    if let Some(place) = running.get_mut(turn).and_then(VecDeque::pop_front) {
                         let run = &mut self.job(&turn.id).runs[place];
                         run.span.to = Some(*at);
                         run.settled = if let Event::Settled { outcome, .. } = event { Some(*outcome) } else { None };

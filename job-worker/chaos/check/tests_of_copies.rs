@@ -141,3 +141,15 @@ fn a_redrive_that_was_cut_off_may_be_made_twice() {
     let again = redriving.fault(Fault::Kill, "o").started("v", "a", 1).settled("v", "a", 1, Settled::Gone);
     next(again, "w").check(&[Rule::Duplicate]);
 }
+
+#[test]
+fn two_copies_that_run_side_by_side_in_one_process_both_end() {
+    let both = || loose().invoked("a", false, 1).started("w", "a", 1).started("w", "a", 1).effect("w", "a");
+    let ended = |tale: Tale| {
+        let ended = tale.settled("w", "a", 1, Settled::Gone).note("w", Event::Unrecorded { turn: turn("a", 1) });
+        ended.stored("a")
+    };
+    ended(both().fault(Fault::Broker, "broker").note("director", Event::Healed)).check(&[]);
+    // Nothing excuses the second end.
+    ended(both()).check(&[Rule::Duplicate, Rule::Unrecorded]);
+}

@@ -225,7 +225,12 @@ impl<'a> Carrier<'a> {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        for (tag, multiple) in self.receipts.take() {
+        let due = self.receipts.take();
+        self.acknowledge(due).await
+    }
+
+    async fn acknowledge(&mut self, due: Vec<(u64, bool)>) -> Result<()> {
+        for (tag, multiple) in due {
             let ack = self.channel.basic_ack(tag, BasicAckOptions { multiple });
             self.session.answer("acknowledge what was moved", ack).await?;
         }
@@ -265,11 +270,18 @@ impl<'a> Carrier<'a> {
     /// moved a second time otherwise. What is held goes back when the channel closes.
     async fn finish(&mut self) -> Result<()> {
         let landed = self.land().await;
+        let rest = self.receipts.take_rest();
+        self.acknowledge(rest).await?;
         for tag in std::mem::take(&mut self.tags) {
             // It is answered: a channel that is closed right behind its acknowledgements may lose them.
             let cancel = self.channel.basic_cancel(tag, BasicCancelOptions::default());
             self.session.answer("end a drain", cancel).await?;
         }
+        // Behind 32 acknowledgements that the queue has not yet taken, RabbitMQ's channel keeps further ones to itself, and
+        // loses them when it is closed. By now the queue has taken the 32, as it has the cancel; the channel learns of it
+        // and passes on the others before it answers once more.
+        let again = self.channel.basic_qos(Drain::PREFETCH, BasicQosOptions::default());
+        self.session.answer("end a drain", again).await?;
         landed?;
         if self.is_failed || !self.refused.is_empty() { Err(refused()) } else { Ok(()) }
     }
