@@ -57,7 +57,8 @@ impl Fixture for Namespace {
     }
 
     fn delay(&self) -> Duration {
-        Duration::from_millis(1200)
+        // Longer than the two seconds after which a process trusts a slot that it has just declared.
+        Duration::from_secs(4)
     }
 
     fn lacks(&self) -> &'static [Need] {
