@@ -9,12 +9,13 @@ use job_core::broker::BoxFuture;
 use job_core::broker::amqp::{AmqpBroker, AmqpOptions};
 use job_core::broker::contract::{Fixture, Need, Process};
 use job_core::clock::Clock;
-use lapin::options::ExchangeDeclareOptions;
+use lapin::options::{ExchangeDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 
 /// A namespace of the shared node.
 struct Namespace {
+    name: String,
     url: String,
 }
 
@@ -22,8 +23,32 @@ impl Namespace {
     fn new() -> Self {
         // Never the one of an earlier run: its queues are still there.
         let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
-        Self { url: format!("{}?namespace={name}", amqp_node::url()) }
+        let url = format!("{}?namespace={name}", amqp_node::url());
+        Self { name, url }
     }
+}
+
+impl Drop for Namespace {
+    /// Deletes the slots: with those of a hundred namespaces, the node would run out of files.
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        // The case runs on a runtime, which cannot be blocked; and it may have failed.
+        let deleting = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(delete_slots(&name))
+        });
+        let _ = deleting.join();
+    }
+}
+
+async fn delete_slots(namespace: &str) -> lapin::Result<()> {
+    let connection = Connection::connect(amqp_node::url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    for slot in (0..4).flat_map(|level| (0..32).map(move |index| format!("{level}.{index}"))) {
+        let queue = format!("{namespace}.jobs.delay.v1.{slot}");
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+    }
+    connection.close(200, "OK".into()).await
 }
 
 impl Fixture for Namespace {

@@ -77,6 +77,10 @@ impl Reader<'_> {
     }
 
     fn by_handle(&self, call: &[u8], arguments: &[u8], answer: &[u8], entered: usize) -> Option<Event> {
+        // "= ?": the process died in the call, and nothing was told to have come of it.
+        if !answer.iter().any(u8::is_ascii_digit) {
+            return None;
+        }
         let open = arguments.iter().position(|b| *b == b'<')?;
         let close = open + arguments[open..].iter().position(|b| *b == b'>')?;
         let (path, rest) = (&arguments[open + 1..close], &arguments[close + 1..]);
