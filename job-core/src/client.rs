@@ -25,6 +25,7 @@ mod heading;
 mod publish;
 mod publish_error;
 mod schedules;
+mod unsent;
 
 use heading::Heading;
 

@@ -4,22 +4,17 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::broker::Outgoing;
+use crate::client::unsent::{Unsent, tell_cause};
 use crate::client::{Client, Enqueue};
 use crate::error::Error;
 use crate::name::JobId;
 
 /// A job was not confirmed as stored.
-pub struct EnqueueError(Box<Inner>);
-
-struct Inner {
-    error: Error,
-    message: Option<Outgoing>,
-    client: Client,
-}
+pub struct EnqueueError(Box<Unsent>);
 
 impl EnqueueError {
     pub(crate) fn new(error: Error, message: Option<Outgoing>, client: &Client) -> Self {
-        Self(Box::new(Inner { error, message, client: client.clone() }))
+        Self(Unsent::new(error, message, client))
     }
 
     /// True when the job was certainly not stored and will not run.
@@ -34,7 +29,7 @@ impl EnqueueError {
 
     /// Returns the id under which the job was sent; `None` when it was refused before.
     pub fn id(&self) -> Option<&JobId> {
-        self.0.message.as_ref().map(|m| &m.envelope.id)
+        self.0.id()
     }
 
     /// Returns the error beneath.
@@ -45,28 +40,20 @@ impl EnqueueError {
     /// Tries again under the same id: while the first copy is stored, it is not stored twice. A job that ran in the
     /// meantime may run again. A job that was refused before it was sent is refused again.
     pub fn resend(self) -> Enqueue {
-        let Inner { error, message, client } = *self.0;
-        Enqueue::new(client, message.ok_or(error))
+        let (client, draft) = self.0.again();
+        Enqueue::new(client, draft)
     }
 }
 
 impl fmt::Display for EnqueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = if self.is_unconfirmed() { "unconfirmed" } else { "rejected" };
-        match self.id() {
-            Some(id) => write!(f, "job {id} is {outcome}: {}", self.0.error),
-            None => write!(f, "job {outcome}: {}", self.0.error),
-        }
+        self.0.tell("job", f)
     }
 }
 
 impl fmt::Debug for EnqueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)?;
-        if let Some(source) = self.source() {
-            write!(f, ": {source}")?;
-        }
-        Ok(())
+        tell_cause(self, f)
     }
 }
 

@@ -4,22 +4,17 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::broker::Outgoing;
+use crate::client::unsent::{Unsent, tell_cause};
 use crate::client::{Client, Publish, Published};
 use crate::error::Error;
 use crate::name::JobId;
 
 /// An event was not confirmed as stored.
-pub struct PublishError(Box<Inner>);
-
-struct Inner {
-    error: Error,
-    message: Option<Outgoing>,
-    client: Client,
-}
+pub struct PublishError(Box<Unsent>);
 
 impl PublishError {
     pub(crate) fn new(error: Error, message: Option<Outgoing>, client: &Client) -> Self {
-        Self(Box::new(Inner { error, message, client: client.clone() }))
+        Self(Unsent::new(error, message, client))
     }
 
     /// True when no copy of the event was stored: nobody will hear it.
@@ -39,7 +34,7 @@ impl PublishError {
 
     /// Returns the id under which the event was sent; `None` when it was refused before.
     pub fn id(&self) -> Option<&JobId> {
-        self.0.message.as_ref().map(|m| &m.envelope.id)
+        self.0.id()
     }
 
     /// Returns the error beneath.
@@ -50,32 +45,20 @@ impl PublishError {
     /// Tries again under the same id: a queue that still holds its copy gets no second one. A subscription that has run
     /// its copy meanwhile runs again. An event that was refused before it was sent is refused again.
     pub fn resend(self) -> Publish {
-        let Inner { error, message, client } = *self.0;
-        Publish::new(client, message.ok_or(error))
+        let (client, draft) = self.0.again();
+        Publish::new(client, draft)
     }
 }
 
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = match () {
-            () if self.is_unconfirmed() => "unconfirmed",
-            () if self.is_unheard() => "unheard",
-            () => "rejected",
-        };
-        match self.id() {
-            Some(id) => write!(f, "event {id} is {outcome}: {}", self.0.error),
-            None => write!(f, "event {outcome}: {}", self.0.error),
-        }
+        self.0.tell("event", f)
     }
 }
 
 impl fmt::Debug for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)?;
-        if let Some(source) = self.source() {
-            write!(f, ": {source}")?;
-        }
-        Ok(())
+        tell_cause(self, f)
     }
 }
 
