@@ -1,14 +1,11 @@
 //! Schedules that are made, changed and stopped at run time: settings in the ledger, which the workers act upon.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::application;
 use crate::broker::{Entry, Ledger};
 use crate::client::Client;
-use crate::clock::later;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::name::JobId;
@@ -81,7 +78,10 @@ impl Schedules {
             return Ok(false);
         };
         is_client_s(&key, &known)?;
-        for key in [key.entry(), key.tick(), key.pause(), key.run()] {
+        let runs = key.runs();
+        let entries = self.client.broker().ledger().read().await?;
+        let runs = entries.into_iter().map(|entry| entry.key).filter(|key| key.starts_with(&runs));
+        for key in [key.entry(), key.tick(), key.pause()].into_iter().chain(runs) {
             self.write::<()>(&key, None, |known| known.is_some()).await?;
         }
         Ok(true)
@@ -111,13 +111,9 @@ impl Schedules {
     pub async fn run(&self, name: &str) -> Result<JobId> {
         let key = self.key(name)?;
         self.must_exist(&key).await?;
-        let now = self.client.broker().clock().now();
-        let known = read(&*self.client.broker().ledger(), &key.run()).await?;
-        let known = known.and_then(|entry| serde_json::from_value::<RunEntry>(entry.value).ok());
-        // Two in one microsecond are two all the same.
-        let at = known.map_or(now, |run| now.max(later(run.at, Duration::from_micros(1))));
-        let entry = RunEntry { at, id: key.run_id(at), is_done: false };
-        self.write(&key.run(), Some(&entry), |_| true).await?;
+        let at = self.client.broker().clock().now();
+        let entry = RunEntry { at, id: JobId::new(at) };
+        self.write(&key.run(&entry.id), Some(&entry), |_| true).await?;
         Ok(entry.id)
     }
 

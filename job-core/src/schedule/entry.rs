@@ -68,16 +68,13 @@ pub struct PauseEntry {
     pub since: Timestamp,
 }
 
-/// A run that was asked for.
+/// A run that was asked for; removed once its job is enqueued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEntry {
     /// When it was asked for.
     pub at: Timestamp,
     /// The id of its job.
     pub id: JobId,
-    /// It has its job.
-    #[serde(default)]
-    pub is_done: bool,
 }
 
 impl ScheduleKey {
@@ -122,19 +119,24 @@ impl ScheduleKey {
         format!("schedule-pause/{self}")
     }
 
-    /// Returns the key of its [`RunEntry`].
-    pub fn run(&self) -> String {
-        format!("schedule-run/{self}")
+    /// Returns the key of a [`RunEntry`]: each has its own, so that one never replaces another.
+    pub fn run(&self, id: &JobId) -> String {
+        format!("{}{id}", self.runs())
+    }
+
+    /// Returns how the keys of all its [`RunEntry`]s begin.
+    pub fn runs(&self) -> String {
+        format!("schedule-run/{self}/")
+    }
+
+    /// Returns the key of the latest [`RunEntry`] whose job was enqueued, with the instant under which it was.
+    pub fn ran(&self) -> String {
+        format!("schedule-ran/{self}")
     }
 
     /// Returns the id of the job of a tick: the same, whoever fires it.
     pub fn tick_id(&self, tick: Timestamp) -> JobId {
         root().derive(&format!("{self}@{}", tick.to_rfc3339()))
-    }
-
-    /// Returns the id of the job of a run that was asked for.
-    pub fn run_id(&self, at: Timestamp) -> JobId {
-        root().derive(&format!("{self} run@{}", at.to_rfc3339()))
     }
 }
 
@@ -159,7 +161,6 @@ mod tests {
         let tick = "2026-11-24T03:00:00Z".parse().unwrap();
         assert_eq!(key.tick_id(tick).to_string(), "bcda6119-88ae-56c1-919d-6baaf51c0a1f");
         assert_ne!(key.tick_id(tick), ScheduleKey::new("shop", "hourly").unwrap().tick_id(tick));
-        assert_ne!(key.tick_id(tick), key.run_id(tick));
     }
 
     #[test]

@@ -46,8 +46,18 @@ impl Settings {
         self.get(&key.pause())
     }
 
-    pub(crate) fn run(&self, key: &ScheduleKey) -> Option<RunEntry> {
-        self.get(&key.run())
+    /// Returns the runs that were asked for, in that order.
+    pub(crate) fn runs(&self, key: &ScheduleKey) -> Vec<RunEntry> {
+        let prefix = key.runs();
+        let keys = self.entries.range(prefix.clone()..).map(|(key, _)| key).take_while(|key| key.starts_with(&prefix));
+        let mut runs: Vec<RunEntry> = keys.filter_map(|key| self.get(key)).collect();
+        runs.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
+        runs
+    }
+
+    /// Returns the run whose job was enqueued last, with the instant under which it was.
+    pub(crate) fn ran(&self, key: &ScheduleKey) -> Option<RunEntry> {
+        self.get(&key.ran())
     }
 
     /// Writes a value if it is another one; `null` removes it.

@@ -8,7 +8,7 @@ use job_core::schedule::Schedule;
 use job_core::{JobId, QueueName};
 use job_worker::WorkerBuilder;
 
-use crate::crew::{Beat, Crew, Store, key};
+use crate::crew::{Beat, Crew, Store, at, key};
 
 const PERIOD: Duration = Duration::from_secs(20);
 const TICKS: u32 = 1000;
@@ -82,5 +82,25 @@ async fn an_orderly_leader_is_followed_at_once() {
         let id = schedules.run("beat").await.unwrap();
         crew.until("a run that was asked for", || crew.ran.count(&id) > 0).await;
         second.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_run_that_was_asked_for_gets_its_job_whatever_the_clock_shows() {
+    for store in Store::all("2026-11-24T12:00:00Z") {
+        let crew = Crew::new(store).await;
+        let first = crew.hire(every_20_s).await;
+        crew.until_known("beat").await;
+        first.stop().await;
+        let schedules = crew.client.schedules();
+        // In one moment, while nobody leads; and then by a clock that was set back.
+        let mut asked = vec![schedules.run("beat").await.unwrap(), schedules.run("beat").await.unwrap()];
+        let second = crew.hire(every_20_s).await;
+        crew.until("both runs", || asked.iter().all(|id| crew.ran.count(id) == 1)).await;
+        crew.clock.set_wall(at("2026-11-24T09:00:00Z"));
+        asked.push(schedules.run("beat").await.unwrap());
+        crew.until("the run of an earlier hour", || crew.ran.count(&asked[2]) == 1).await;
+        second.stop().await;
+        assert!(asked.iter().all(|id| crew.ran.count(id) == 1), "each once");
     }
 }
