@@ -43,7 +43,7 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 pub(super) const HOUSEKEEPING: &str = "housekeeping";
 
 /// The part of a ledger's key that says of which schedule the latest tick is.
-const TICK: &str = "tick/";
+const TICK: &str = "fired/";
 
 /// Becomes leader of roles for one broker.
 #[derive(Clone)]
