@@ -32,6 +32,8 @@ mod pump;
 mod realm;
 mod route;
 mod runtime;
+#[cfg(test)]
+mod scene;
 mod session;
 mod settle;
 mod settled;

@@ -1,37 +1,12 @@
 //! What an operator sees and takes: dead jobs, counts, and a clear word where AMQP cannot tell.
 
-use std::future::Future;
-
 use super::*;
-use crate::broker::amqp::{AmqpBroker, AmqpOptions, node};
+use crate::broker::amqp::AmqpBroker;
+use crate::broker::amqp::scene::{broker, envelope, namespace, queue, within};
 use crate::broker::{Broker, Inspect, Outcome, Outgoing, Window};
-use crate::envelope::{DeathReason, Envelope};
-use crate::name::{JobId, Kind};
+use crate::envelope::DeathReason;
+use crate::name::JobId;
 use crate::topology::Topology;
-
-const LIMIT: Duration = Duration::from_secs(30);
-
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    Clock::system().timeout(LIMIT, future).await.unwrap_or_else(|| panic!("{what}: not within {LIMIT:?}"))
-}
-
-async fn broker(namespace: &str) -> Arc<AmqpBroker> {
-    let url = format!("{}?namespace={namespace}", node::url());
-    AmqpBroker::connect(&url, AmqpOptions::default(), Clock::system()).await.unwrap()
-}
-
-fn namespace() -> String {
-    format!("inspect-{}", JobId::new(Clock::system().now()))
-}
-
-fn queue(name: &str) -> QueueName {
-    QueueName::parse_any(name).unwrap()
-}
-
-fn envelope(payload: &str) -> Envelope {
-    let now = Clock::system().now();
-    Envelope::new(JobId::new(now), Kind::parse("mail").unwrap(), payload.into(), now)
-}
 
 /// Lets so many jobs die, one after the other.
 async fn dead(broker: &AmqpBroker, count: usize) -> Vec<JobId> {

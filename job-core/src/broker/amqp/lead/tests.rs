@@ -1,40 +1,26 @@
 //! Leaders that hand over, and leaders that lose their connection.
 
-use std::future::Future;
-
 use super::*;
-use crate::broker::amqp::{AmqpBroker, AmqpOptions, node};
+use crate::broker::amqp::scene::{LIMIT, namespace, within};
+use crate::broker::amqp::{AmqpBroker, scene};
 use crate::broker::{Broker, Window};
-use crate::envelope::Envelope;
-use crate::name::{JobId, Kind, QueueName};
+use crate::name::QueueName;
 use crate::topology::Topology;
 
-const LIMIT: Duration = Duration::from_secs(30);
 const ROLE: &str = "schedules/shop";
 
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    Clock::system().timeout(LIMIT, future).await.unwrap_or_else(|| panic!("{what}: not within {LIMIT:?}"))
-}
-
 async fn broker(namespace: &str) -> Arc<AmqpBroker> {
-    let url = format!("{}?namespace={namespace}", node::url());
-    let broker = AmqpBroker::connect(&url, AmqpOptions::default(), Clock::system()).await.unwrap();
+    let broker = scene::broker(namespace).await;
     broker.declare(&Topology::default().queue(mail())).await.unwrap();
     broker
 }
 
-fn namespace() -> String {
-    format!("lead-{}", JobId::new(Clock::system().now()))
-}
-
 fn mail() -> QueueName {
-    QueueName::parse("mail").unwrap()
+    scene::queue("mail")
 }
 
 fn message() -> Outgoing {
-    let now = Clock::system().now();
-    let envelope = Envelope::new(JobId::new(now), Kind::parse("mail").unwrap(), b"{}".to_vec(), now);
-    Outgoing::to_queue(mail(), envelope)
+    Outgoing::to_queue(mail(), scene::envelope("{}"))
 }
 
 fn tick(second: i64) -> Timestamp {

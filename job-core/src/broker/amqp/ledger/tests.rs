@@ -6,10 +6,8 @@ use super::*;
 use crate::broker::amqp::link::Purpose;
 use crate::broker::amqp::node;
 use crate::broker::amqp::runtime::Runtime;
+use crate::broker::amqp::scene::{LIMIT, namespace, within};
 use crate::broker::amqp::url::AmqpUrl;
-use crate::name::JobId;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// As small as segments may be, so that it is full soon.
 const SMALL: Size =
@@ -51,14 +49,6 @@ impl Process {
 
 fn entry(key: &str, version: u64, value: Value) -> Entry {
     Entry { key: key.into(), version, value }
-}
-
-fn namespace() -> String {
-    format!("ledger-{}", JobId::new(Clock::system().now()))
-}
-
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    Clock::system().timeout(LIMIT, future).await.unwrap_or_else(|| panic!("{what}: not within {LIMIT:?}"))
 }
 
 #[tokio::test]

@@ -1,43 +1,16 @@
 //! Jobs that came before their queue: kept, moved once it exists, as they were.
 
-use std::collections::BTreeMap;
-use std::future::Future;
-
 use lapin::BasicProperties;
 use lapin::options::QueueDeleteOptions;
 use lapin::types::AMQPValue;
+use std::collections::BTreeMap;
 
 use super::*;
-use crate::broker::amqp::{AmqpBroker, AmqpOptions, node};
+use crate::broker::amqp::AmqpBroker;
+use crate::broker::amqp::scene::{LIMIT, broker, envelope, namespace, queue, within};
 use crate::broker::{Broker, Outcome, Window};
 use crate::clock::later;
-use crate::envelope::Envelope;
-use crate::name::{JobId, Kind};
 use crate::topology::Topology;
-
-const LIMIT: Duration = Duration::from_secs(30);
-
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    Clock::system().timeout(LIMIT, future).await.unwrap_or_else(|| panic!("{what}: not within {LIMIT:?}"))
-}
-
-async fn broker(namespace: &str) -> Arc<AmqpBroker> {
-    let url = format!("{}?namespace={namespace}", node::url());
-    AmqpBroker::connect(&url, AmqpOptions::default(), Clock::system()).await.unwrap()
-}
-
-fn namespace() -> String {
-    format!("unrouted-{}", JobId::new(Clock::system().now()))
-}
-
-fn queue(name: &str) -> QueueName {
-    QueueName::parse_any(name).unwrap()
-}
-
-fn envelope(payload: &str) -> Envelope {
-    let now = Clock::system().now();
-    Envelope::new(JobId::new(now), Kind::parse("mail").unwrap(), payload.into(), now)
-}
 
 async fn send(broker: &AmqpBroker, message: Outgoing) {
     for answer in within("publish", broker.publish(vec![message])).await {

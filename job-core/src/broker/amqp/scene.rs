@@ -1,0 +1,35 @@
+//! What the tests of whole parts begin with: a broker on the shared node, in a namespace that nobody else has.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::amqp::{AmqpBroker, AmqpOptions, node};
+use crate::clock::Clock;
+use crate::envelope::Envelope;
+use crate::name::{JobId, Kind, QueueName};
+
+/// A bound on what should come true at once.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    Clock::system().timeout(LIMIT, future).await.unwrap_or_else(|| panic!("{what}: not within {LIMIT:?}"))
+}
+
+pub(super) async fn broker(namespace: &str) -> Arc<AmqpBroker> {
+    let url = format!("{}?namespace={namespace}", node::url());
+    AmqpBroker::connect(&url, AmqpOptions::default(), Clock::system()).await.unwrap()
+}
+
+pub(super) fn namespace() -> String {
+    format!("unit-{}", JobId::new(Clock::system().now()))
+}
+
+pub(super) fn queue(name: &str) -> QueueName {
+    QueueName::parse_any(name).unwrap()
+}
+
+pub(super) fn envelope(payload: &str) -> Envelope {
+    let now = Clock::system().now();
+    Envelope::new(JobId::new(now), Kind::parse("mail").unwrap(), payload.into(), now)
+}
