@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use job_core::broker::amqp::{AmqpBroker, AmqpOptions};
-use job_core::broker::{Broker, Outcome, Outgoing};
+use job_core::broker::{Broker, Outcome, Outgoing, Page};
 use job_core::clock::Clock;
 use job_core::connect::connect as connect_by_url;
 use job_core::error::Error;
+use job_core::name::QueueName;
 use job_core::topology::{Lifetime, Queue, Topology};
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -168,6 +169,37 @@ async fn an_external_queue_is_looked_for_and_never_declared() {
     };
     let error = broker.declare(&external(mail())).await.unwrap_err();
     assert!(error.is_invalid() && error.to_string().contains("\"mail\""), "{error:?}");
+}
+
+#[tokio::test]
+async fn nothing_reaches_a_queue_before_it_would_outlive_its_node() {
+    let url = namespaced(amqp_node::url());
+    let (declaring, sending) = (connect(&url).await, connect(&url).await);
+    // Makes what all queues need, which takes its time as well.
+    let first = send(&sending, "before its queue").await;
+    let topology = Topology::default().queue(mail());
+    let mut declared = declaring.declare(&topology);
+    let unrouted = QueueName::parse_any("jobs.unrouted").unwrap();
+    let page = Page { offset: 0, limit: 100 };
+    let mut sent = vec![first.id];
+    loop {
+        let begun = Clock::system().timeout(Duration::from_millis(100), &mut declared).await;
+        if let Some(declared) = begun {
+            break declared.unwrap();
+        }
+        sent.push(send(&sending, "too early").await.id);
+        let kept = sending.inspect().unwrap().peek(&unrouted, page).await.unwrap();
+        // The last one may have come when the queue was there already.
+        let kept: Vec<_> = kept.into_iter().map(|envelope| envelope.id).collect();
+        assert!(sent[..sent.len() - 1].iter().all(|id| kept.contains(id)), "{sent:?} in {kept:?}");
+    }
+    assert!(sent.len() > 3, "the queue was there at once");
+    let mut consumer = consume(&declaring).await;
+    while !sent.is_empty() {
+        let delivery = one(&mut *consumer).await;
+        sent.retain(|id| *id != delivery.envelope.id);
+        done(delivery).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ impl AmqpBroker {
             options: &options,
         });
         Ok(Arc::new(Self {
-            declarer: Declarer::new(Arc::clone(&names)),
+            declarer: Declarer::new(Arc::clone(&names), &options),
             names,
             clock,
             options,
@@ -226,7 +226,7 @@ impl AmqpBroker {
         let pump = Pump {
             consuming: Arc::clone(&self.consuming),
             publishing: Arc::clone(&self.publishing),
-            declarer: Declarer::new(Arc::clone(&self.names)),
+            declarer: Declarer::new(Arc::clone(&self.names), &self.options),
             names: Arc::clone(&self.names),
             geometry: Geometry::of(self.options.slot_width),
             life: self.life.clone(),

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lapin::Channel;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -16,12 +16,14 @@ use lapin::types::{AMQPValue, FieldTable};
 use crate::broker::amqp::argument::{self, Exchange, QueueKind};
 use crate::broker::amqp::fault;
 use crate::broker::amqp::name::Names;
+use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::session::Session;
 use crate::error::{Error, Result};
 use crate::name::{ExchangeName, QueueName};
 use crate::sabotage::{self, Mutant};
 use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Topology};
 
+mod look;
 mod mismatch;
 mod youth;
 
@@ -53,6 +55,8 @@ pub(super) enum Thing {
 pub(super) struct Declarer {
     names: Arc<Names>,
     known: Mutex<Known>,
+    /// The age from which on a queue is trusted.
+    youth: Duration,
     /// One declares at a time: a thousand callers that begin at once need one exchange, not a thousand channels.
     turn: tokio::sync::Mutex<()>,
 }
@@ -67,8 +71,8 @@ struct Known {
 }
 
 impl Declarer {
-    pub(super) fn new(names: Arc<Names>) -> Self {
-        Self { names, known: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    pub(super) fn new(names: Arc<Names>, options: &AmqpOptions) -> Self {
+        Self { names, known: Mutex::default(), youth: options.queue_youth, turn: tokio::sync::Mutex::default() }
     }
 
     /// Declares a thing, unless that was done on this connection.
@@ -110,6 +114,7 @@ impl Declarer {
             )));
         }
         self.ensure(session, &Thing::Base).await?;
+        self.raise(session, topology).await?;
         for queue in &topology.queues {
             if queue.is_external {
                 self.find(session, queue.name.as_str(), &queue.name).await?;
@@ -139,7 +144,7 @@ impl Declarer {
     }
 
     fn work<'a>(&'a self, session: &'a Session) -> Work<'a> {
-        Work { session, names: &self.names, channel: None }
+        Work { declarer: self, session, names: &self.names, channel: None }
     }
 
     fn is_known(&self, session: &Session, thing: &Thing) -> bool {
@@ -154,6 +159,7 @@ impl Declarer {
 
 /// One declaration, on a channel of its own: a refusal closes it.
 struct Work<'a> {
+    declarer: &'a Declarer,
     session: &'a Session,
     names: &'a Names,
     channel: Option<Channel>,
@@ -162,35 +168,6 @@ struct Work<'a> {
 impl Work<'_> {
     async fn declare(mut self, thing: &Thing) -> Result<()> {
         let result = self.active(thing).await;
-        self.end().await;
-        result
-    }
-
-    /// Looks whether what a thing is about exists, where it may not be declared.
-    async fn check(mut self, thing: &Thing) -> Result<()> {
-        let result = match thing {
-            Thing::Base => self.find_exchange(&self.names.jobs()).await,
-            Thing::Queue(queue) => self.find_declared(&self.names.queue(queue), queue.as_str()).await,
-            Thing::Slot { level, index } => {
-                let slot = self.names.slot(*level, *index);
-                self.find_declared(&slot, &slot).await
-            }
-            Thing::Pumps => self.find_declared(&self.names.pumps(), &self.names.pumps()).await,
-            Thing::Binding(binding) => {
-                self.find_declared(&self.names.queue(&binding.queue), binding.queue.as_str()).await
-            }
-            Thing::TopicEvents => self.find_exchange(&self.names.events()).await,
-            Thing::DirectEvents => self.find_exchange(&self.names.events_direct()).await,
-            Thing::HeadersEvents => self.find_exchange(&self.names.events_headers()).await,
-            Thing::FanoutEvents(name) => self.find_exchange(&self.names.fanout(name)?).await,
-            Thing::Foreign(exchange) => self.find_exchange(exchange.as_str()).await,
-        };
-        self.end().await;
-        result
-    }
-
-    async fn find_queue(mut self, physical: &str, queue: &QueueName) -> Result<()> {
-        let result = self.find_declared(physical, queue.as_str()).await;
         self.end().await;
         result
     }
@@ -217,7 +194,8 @@ impl Work<'_> {
     async fn base(&mut self) -> Result<()> {
         let unrouted = self.names.unrouted();
         self.exchange(&unrouted, Exchange::Unrouted).await?;
-        self.queue(&unrouted, QueueKind::Unrouted).await?;
+        // Before the exchanges that send to it.
+        self.raise_unrouted(&unrouted).await?;
         self.bind(&unrouted, &unrouted, "", FieldTable::default()).await?;
         self.exchange(&self.names.jobs(), Exchange::Jobs).await?;
         self.exchange(&self.names.only(), Exchange::Only).await?;
@@ -229,10 +207,10 @@ impl Work<'_> {
         if queue.is_dead() {
             return self.dead_queue(queue).await;
         }
-        // Before the queue that sends to it.
+        self.raise(std::slice::from_ref(queue)).await?;
+        // Before anything can die in the queue: nothing reaches it before it is bound.
         self.dead_queue(&queue.dead()).await?;
-        let kind = if queue.is_suspect() { QueueKind::Suspect(queue) } else { QueueKind::Work(queue) };
-        self.queue(&physical, kind).await?;
+        self.queue(&physical, kind_of(queue)).await?;
         self.bind_by_name(&physical).await
     }
 
@@ -307,35 +285,6 @@ impl Work<'_> {
         self.session.answer(&what, bind).await
     }
 
-    async fn find_declared(&mut self, physical: &str, shown: &str) -> Result<()> {
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let what = format!("look for the queue \"{shown}\"");
-        let channel = self.channel().await?;
-        let declare = channel.queue_declare(physical.into(), options, FieldTable::default());
-        match self.session.attempt(&what, declare).await? {
-            Ok(_) => Ok(()),
-            Err(cause) if fault::is_not_found(&cause) => Err(Error::invalid(format!(
-                "queue \"{shown}\" is not declared; add it to the topology before consuming"
-            ))),
-            Err(cause) => Err(fault::error(&what, &cause)),
-        }
-    }
-
-    async fn find_exchange(&mut self, physical: &str) -> Result<()> {
-        let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        let channel = self.channel().await?;
-        // Of what kind it is does not matter to those who only look.
-        let kind = lapin::ExchangeKind::Direct;
-        let declare = channel.exchange_declare(physical.into(), kind, options, FieldTable::default());
-        let what = format!("look for the exchange \"{physical}\"");
-        match self.session.attempt(&what, declare).await? {
-            Err(cause) if fault::is_not_found(&cause) => Err(Error::invalid(format!(
-                "there is no exchange \"{physical}\"; whoever owns it must declare it before it is used"
-            ))),
-            found => found.map_err(|cause| fault::error(&what, &cause)),
-        }
-    }
-
     async fn channel(&mut self) -> Result<Channel> {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
@@ -349,6 +298,10 @@ impl Work<'_> {
             let _ = self.session.answer("close a channel", channel.close(200, "OK".into())).await;
         }
     }
+}
+
+fn kind_of(queue: &QueueName) -> QueueKind<'_> {
+    if queue.is_suspect() { QueueKind::Suspect(queue) } else { QueueKind::Work(queue) }
 }
 
 /// Returns the key and the arguments of a binding.

@@ -63,7 +63,7 @@ impl Publisher {
     pub(super) fn new(link: Arc<Link>, names: Arc<Names>, clock: Clock, options: &AmqpOptions) -> Self {
         Self {
             link,
-            declarer: Declarer::new(Arc::clone(&names)),
+            declarer: Declarer::new(Arc::clone(&names), options),
             names,
             clock,
             patience: options.publish_patience,

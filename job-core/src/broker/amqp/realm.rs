@@ -64,6 +64,7 @@ impl Realm {
             publishing,
             publisher: Arc::clone(publisher),
             names: Arc::clone(&names),
+            options: options.clone(),
             clock: clock.clone(),
         };
         let census = Arc::new(Census {

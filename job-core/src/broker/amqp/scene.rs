@@ -18,7 +18,7 @@ pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 
 pub(super) async fn broker(namespace: &str) -> Arc<AmqpBroker> {
     let url = format!("{}?namespace={namespace}", node::url());
-    AmqpBroker::connect(&url, AmqpOptions::default(), Clock::system()).await.unwrap()
+    AmqpBroker::connect(&url, AmqpOptions::default(), Clock::system()).await.expect("the node takes the connection")
 }
 
 pub(super) fn namespace() -> String {
@@ -26,10 +26,10 @@ pub(super) fn namespace() -> String {
 }
 
 pub(super) fn queue(name: &str) -> QueueName {
-    QueueName::parse_any(name).unwrap()
+    QueueName::parse_any(name).expect("a queue's name")
 }
 
 pub(super) fn envelope(payload: &str) -> Envelope {
     let now = Clock::system().now();
-    Envelope::new(JobId::new(now), Kind::parse("mail").unwrap(), payload.into(), now)
+    Envelope::new(JobId::new(now), Kind::parse("mail").expect("a kind"), payload.into(), now)
 }

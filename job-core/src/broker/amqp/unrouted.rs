@@ -23,6 +23,7 @@ use crate::broker::amqp::declare::{Declarer, Thing};
 use crate::broker::amqp::fault;
 use crate::broker::amqp::link::Link;
 use crate::broker::amqp::name::Names;
+use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::publisher::Publisher;
 use crate::broker::amqp::session::{ANSWER_MAX, Session};
 use crate::broker::amqp::wire;
@@ -46,6 +47,7 @@ pub(super) struct Mover {
     pub(super) publishing: Arc<Link>,
     pub(super) publisher: Arc<Publisher>,
     pub(super) names: Arc<Names>,
+    pub(super) options: AmqpOptions,
     pub(super) clock: Clock,
 }
 
@@ -143,7 +145,7 @@ impl<'a> Round<'a> {
         let confirming = publishing.channel().await?;
         let confirm = confirming.confirm_select(ConfirmSelectOptions::default());
         publishing.answer("turn on confirms", confirm).await?;
-        let declarer = Declarer::new(Arc::clone(&mover.names));
+        let declarer = Declarer::new(Arc::clone(&mover.names), &mover.options);
         Ok(Self { mover, session, publishing, confirming, declarer, known: HashMap::new(), sweep: Sweep::default() })
     }
 

@@ -2,18 +2,41 @@
 //!
 //! A quorum queue of RabbitMQ 3.10.8 whose node is killed within a second of the queue's first declaration was seen to
 //! come back without a leader, and without what it had confirmed; whoever consumes or publishes hangs for a minute at a
-//! time. Nothing that AMQP tells shows how old a queue is, and several processes may come to a new one at once. So what is
-//! confirmed counts as stored only once this process has known the queue for a while, and the connection lives still.
+//! time. So a queue of jobs is made first, and bound only once it is old enough: until then, nothing reaches it, and jobs
+//! for it wait among the unrouted. Its dead queue is made after that, so that others see by it that the queue is old.
+//!
+//! Slots and dead queues are not waited for: what they confirm counts as stored only once this process has known them for
+//! a while, and the connection lives still.
 
 use std::time::Duration;
 
-use crate::broker::amqp::declare::{Declarer, Thing};
+use crate::broker::amqp::argument::QueueKind;
+use crate::broker::amqp::declare::{Declarer, Thing, Work, kind_of};
 use crate::broker::amqp::session::Session;
-
-/// The age from which on a queue keeps what it has confirmed. Twice what was seen to be too young.
-const YOUNG_MAX: Duration = Duration::from_secs(2);
+use crate::error::{Error, Result};
+use crate::name::QueueName;
+use crate::topology::Topology;
 
 impl Declarer {
+    /// Makes the new queues of a topology, and waits once for all of them.
+    ///
+    /// # Errors
+    /// When one cannot be made, or the connection is lost.
+    pub(super) async fn raise(&self, session: &Session, topology: &Topology) -> Result<()> {
+        let own = topology.queues.iter().filter(|queue| !queue.is_external).map(|queue| &queue.name);
+        let bound = topology.bindings.iter().map(|binding| &binding.queue);
+        let queues: Vec<QueueName> = own.chain(bound).filter(|queue| !queue.is_dead()).cloned().collect();
+        let _turn = self.turn.lock().await;
+        let mut work = self.work(session);
+        let raised = work.raise(&queues).await;
+        work.end().await;
+        match raised {
+            // Each is then looked for by itself: somebody else may have made it.
+            Err(error) if error.is_denied() => Ok(()),
+            raised => raised,
+        }
+    }
+
     /// Waits until a thing that was [ensured](Self::ensure) is old enough for its node's death; `false` when the connection
     /// was lost before, and with it, maybe, what the thing had confirmed.
     pub(in crate::broker::amqp) async fn outgrown(&self, session: &Session, thing: &Thing) -> bool {
@@ -27,13 +50,62 @@ impl Declarer {
         let clock = session.clock();
         // One that was forgotten meanwhile begins anew.
         let since = since.unwrap_or_else(|| clock.monotonic());
-        tokio::select! {
-            () = clock.sleep(YOUNG_MAX.saturating_sub(clock.monotonic() - since)) => {}
-            () = session.lost() => return false,
-        }
-        if session.is_alive() {
+        let is_alive = lives_on(session, self.youth.saturating_sub(clock.monotonic() - since)).await;
+        if is_alive {
             self.lock().grown.insert(thing.clone());
         }
-        session.is_alive()
+        is_alive
+    }
+}
+
+impl Work<'_> {
+    /// Makes queues of jobs that may be young, and lets them grow old.
+    pub(super) async fn raise(&mut self, queues: &[QueueName]) -> Result<()> {
+        let mut young = false;
+        for queue in queues {
+            let is_old = self.declarer.lock().grown.contains(&Thing::Queue(queue.clone()));
+            let physical = self.names.queue(queue);
+            // A suspects' queue shares its dead queue with the work queue, which says nothing of it.
+            let sign = if queue.is_suspect() { physical.clone() } else { self.names.queue(&queue.dead()) };
+            let is_old = is_old || (self.has_queue(&physical).await? && self.has_queue(&sign).await?);
+            if !is_old {
+                self.queue(&physical, kind_of(queue)).await?;
+                young = true;
+            }
+        }
+        if young {
+            self.grow().await?;
+        }
+        let grown = queues.iter().map(|queue| Thing::Queue(queue.clone()));
+        self.declarer.lock().grown.extend(grown);
+        Ok(())
+    }
+
+    /// Makes the queue of jobs that have none, and lets it grow old. The last of the exchanges is the sign that it is.
+    pub(super) async fn raise_unrouted(&mut self, physical: &str) -> Result<()> {
+        let is_old = self.declarer.lock().grown.contains(&Thing::Base);
+        let sign = self.names.dead_exchange();
+        let is_old = is_old || (self.has_queue(physical).await? && self.has_exchange(&sign).await?);
+        self.queue(physical, QueueKind::Unrouted).await?;
+        if !is_old {
+            self.grow().await?;
+        }
+        self.declarer.lock().grown.insert(Thing::Base);
+        Ok(())
+    }
+
+    async fn grow(&self) -> Result<()> {
+        if lives_on(self.session, self.declarer.youth).await {
+            return Ok(());
+        }
+        Err(Error::unavailable("the connection to RabbitMQ was lost while new queues were made"))
+    }
+}
+
+/// Says whether a connection is still there after a while.
+async fn lives_on(session: &Session, duration: Duration) -> bool {
+    tokio::select! {
+        () = session.clock().sleep(duration) => session.is_alive(),
+        () = session.lost() => false,
     }
 }

@@ -21,7 +21,7 @@ async fn send(broker: &AmqpBroker, message: Outgoing) {
 /// Makes a queue exist without its broker noticing, which would move its jobs.
 async fn declare_quietly(broker: &AmqpBroker, name: &str) {
     let session = broker.consuming.session(LIMIT).await.unwrap();
-    let declarer = Declarer::new(Arc::clone(&broker.names));
+    let declarer = Declarer::new(Arc::clone(&broker.names), &broker.options);
     for thing in [Thing::Base, Thing::Queue(queue(name))] {
         declarer.ensure(&session, &thing).await.unwrap();
     }
