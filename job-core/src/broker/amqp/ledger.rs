@@ -61,6 +61,8 @@ pub(super) struct Log {
     is_reading: AtomicBool,
     /// A mark of ours has come by once.
     is_marked: AtomicBool,
+    /// What this process appended since its last snapshot, in bytes: its reader may be far behind.
+    unsaved: AtomicU64,
 }
 
 /// How far the reader has come.
@@ -90,6 +92,7 @@ impl Log {
             progress: watch::Sender::default(),
             is_reading: AtomicBool::new(false),
             is_marked: AtomicBool::new(false),
+            unsaved: AtomicU64::new(0),
         })
     }
 
@@ -102,7 +105,7 @@ impl Log {
     ///
     /// # Errors
     /// When nobody knows whether it was stored.
-    pub(super) async fn note(&self, key: &str, version: u64, value: Value) -> Result<()> {
+    pub(super) async fn note(self: &Arc<Self>, key: &str, version: u64, value: Value) -> Result<()> {
         self.append(Entry { key: format!("{HIDDEN}{key}"), version, value }).await
     }
 
@@ -110,7 +113,7 @@ impl Log {
     ///
     /// # Errors
     /// When nobody knows whether it was stored.
-    pub(super) async fn tell(&self, key: &str, version: u64, value: Value) -> Result<()> {
+    pub(super) async fn tell(self: &Arc<Self>, key: &str, version: u64, value: Value) -> Result<()> {
         self.append(Entry { key: key.to_owned(), version, value }).await
     }
 
@@ -162,7 +165,7 @@ impl Log {
     ///
     /// # Errors
     /// When nobody knows whether it was stored.
-    pub(super) async fn write_snapshot_when_due(&self) -> Result<()> {
+    pub(super) async fn write_snapshot_when_due(self: &Arc<Self>) -> Result<()> {
         if self.book().since_snapshot() < self.size.snapshot_bytes {
             return Ok(());
         }
@@ -179,17 +182,22 @@ impl Log {
         self.link.close().await;
     }
 
-    async fn append(&self, entry: Entry) -> Result<()> {
+    async fn append(self: &Arc<Self>, entry: Entry) -> Result<()> {
         self.check(&entry)?;
+        let added = book::bytes(&entry);
         self.writer.send(&Packet::Entries(vec![entry]), ANSWER_MAX).await?;
+        let unsaved = self.unsaved.fetch_add(added, Ordering::AcqRel) + added;
         // The housekeeping leader writes them long before; where there is none, nobody else does.
-        if self.book().since_snapshot() >= u64::from(self.size.bytes_max / 2) {
+        if self.book().since_snapshot().max(unsaved) >= u64::from(self.size.bytes_max / 4) {
             self.write_snapshot().await?;
         }
         Ok(())
     }
 
-    async fn write_snapshot(&self) -> Result<()> {
+    /// Writes all that counts once more, behind what is there: a book that misses some of it would lose that.
+    async fn write_snapshot(self: &Arc<Self>) -> Result<()> {
+        self.unsaved.store(0, Ordering::Release);
+        self.catch_up().await?;
         let packets = Packet::snapshot(self.book().all());
         for packet in packets {
             self.writer.send(&packet, ANSWER_MAX).await?;
