@@ -66,8 +66,14 @@ impl Recurrence {
                 let next = after.timestamp().div_euclid(*seconds).checked_add(1)?.checked_mul(*seconds)?;
                 DateTime::from_timestamp(next, 0)
             }
-            Form::Cron { calendar, zone, .. } if calendar.is_hourly() => next_in_real_time(calendar, *zone, after),
-            Form::Cron { calendar, zone, .. } => next_time_of_day(calendar, *zone, after),
+            Form::Cron { calendar, zone, .. } => {
+                // No calendar begins before 1970: what changed in the centuries until then need not be walked through.
+                let after = after.max(DateTime::UNIX_EPOCH - TimeDelta::days(2));
+                match calendar.is_hourly() {
+                    true => next_in_real_time(calendar, *zone, after),
+                    false => next_time_of_day(calendar, *zone, after),
+                }
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use job_core::broker::Window;
 use job_core::clock::{Clock, Timestamp, duration_until, later};
 use job_core::topology::Topology;
 
+use crate::amqp_node;
 use crate::scene::{Process, Scene, wait};
 use crate::ticks::{Note, leader};
 
@@ -30,7 +31,10 @@ async fn a_killed_leader_is_followed_in_time_and_no_tick_is_lost_on_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_is_followed_in_time_and_no_tick_is_lost_on_rabbitmq() {
-    check_kills(Scene::on_rabbitmq().await).await;
+    let scene = Scene::on_rabbitmq().await;
+    let namespace = scene.namespace();
+    check_kills(scene).await;
+    amqp_node::forget(&namespace);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +44,10 @@ async fn a_leader_that_stops_is_followed_at_once_on_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_stops_is_followed_at_once_on_rabbitmq() {
-    check_stops(Scene::on_rabbitmq().await).await;
+    let scene = Scene::on_rabbitmq().await;
+    let namespace = scene.namespace();
+    check_stops(scene).await;
+    amqp_node::forget(&namespace);
 }
 
 /// Nobody runs the jobs, so that all that were fired are there in the end.
@@ -57,7 +64,7 @@ async fn check_kills(scene: Scene) {
         let heir = fleet.fired_after(killed).await;
         gaps.push(duration_until(killed, heir));
         // Not before: a new one tries at once, those who stand by must not need it.
-        fleet.hire();
+        fleet.hire().await;
     }
     let last = Clock::system().now();
     fleet.fired_after(last).await;
@@ -81,7 +88,7 @@ async fn check_stops(scene: Scene) {
         assert_eq!(leader.wait().await.code, Some(0));
         let stopped = Clock::system().now();
         let gap = duration_until(stopped, fleet.fired_after(stopped).await);
-        fleet.hire();
+        fleet.hire().await;
         assert!(gap <= HANDOVER_MAX, "nobody led for {gap:?} after an orderly stop");
     }
     fleet.end().await;
@@ -141,13 +148,15 @@ impl<'a> Fleet<'a> {
         scene.client.broker().declare(&topology).await.expect("it is declared");
         let mut fleet = Self { scene, members: BTreeMap::new() };
         for _ in 0..WORKERS {
-            fleet.hire();
+            fleet.hire().await;
         }
         fleet
     }
 
-    fn hire(&mut self) {
+    async fn hire(&mut self) {
         let worker = self.scene.start_as(self.scene.scheduler(&["run", "--only-schedule"]));
+        // It could not be stopped in an orderly way before.
+        worker.wait_log("Running").await;
         self.members.insert(worker.id(), worker);
     }
 

@@ -90,6 +90,11 @@ impl Scene {
         self.url.strip_prefix("sqlite:").expect("this scene is on a file").into()
     }
 
+    /// The namespace of a scene on RabbitMQ.
+    pub(crate) fn namespace(&self) -> String {
+        self.url.split_once("namespace=").expect("this scene is on RabbitMQ").1.to_owned()
+    }
+
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }

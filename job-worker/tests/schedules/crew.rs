@@ -26,8 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Store {
     Memory(Arc<MemoryBroker>),
     Sqlite(Arc<tempfile::TempDir>, Clock),
-    /// A namespace on the shared node, by its URL. Real time passes there: it could not work without.
-    Rabbitmq(String, Clock),
+    /// On the shared node. Real time passes there: it could not work without.
+    Rabbitmq(Arc<Namespace>, Clock),
+}
+
+/// A namespace that nobody else has, and that is gone with this value.
+pub(crate) struct Namespace(String);
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        amqp_node::forget(&self.0);
+    }
 }
 
 impl Store {
@@ -39,9 +48,9 @@ impl Store {
     }
 
     pub(crate) fn all(start: &str) -> impl Iterator<Item = (Self, Clock)> {
-        let url = format!("{}?namespace=schedules-{:016x}", amqp_node::url(), fastrand::u64(..));
+        let namespace = Arc::new(Namespace(format!("schedules-{:016x}", fastrand::u64(..))));
         let clock = Clock::settable(at(start));
-        Self::exact(start).into_iter().chain([(Self::Rabbitmq(url, clock.clone()), clock)])
+        Self::exact(start).into_iter().chain([(Self::Rabbitmq(namespace, clock.clone()), clock)])
     }
 
     /// Opens it as another process would.
@@ -53,8 +62,9 @@ impl Store {
                 let options = SqliteOptions { is_shared: false, ..SqliteOptions::default() };
                 Process::Sqlite(SqliteBroker::open(path, options, clock.clone()).await.unwrap())
             }
-            Self::Rabbitmq(url, clock) => {
-                let broker = AmqpBroker::connect(url, AmqpOptions::default(), clock.clone()).await;
+            Self::Rabbitmq(namespace, clock) => {
+                let url = format!("{}?namespace={}", amqp_node::url(), namespace.0);
+                let broker = AmqpBroker::connect(&url, AmqpOptions::default(), clock.clone()).await;
                 Process::Rabbitmq(broker.unwrap())
             }
         }
