@@ -14,4 +14,5 @@ mod scene;
 mod sharing;
 mod stop;
 mod topology;
+mod topology_rabbitmq;
 mod troubles;

@@ -54,10 +54,15 @@ impl Scene {
     /// On the broker that this run of the tests is to try.
     pub(crate) async fn new() -> Self {
         match std::env::var("JOB_TEST_BROKER").as_deref() {
-            Ok("rabbitmq") => Self::set(tempfile::tempdir().expect("a temporary folder"), namespace()).await,
+            Ok("rabbitmq") => Self::on_rabbitmq().await,
             Ok(other) => panic!("JOB_TEST_BROKER is \"rabbitmq\" or not set, not {other:?}"),
             Err(_) => Self::on_file().await,
         }
+    }
+
+    /// In a namespace of its own on the node that the tests share.
+    pub(crate) async fn on_rabbitmq() -> Self {
+        Self::set(tempfile::tempdir().expect("a temporary folder"), namespace()).await
     }
 
     pub(crate) async fn on_file() -> Self {
@@ -165,9 +170,18 @@ impl Scene {
     }
 
     pub(crate) fn start(&self, args: &[&str]) -> Process {
+        self.spawn(self.command(args))
+    }
+
+    /// Starts the worker with subscriptions.
+    pub(crate) fn start_subscriber(&self, args: &[&str]) -> Process {
+        self.spawn(self.program(env!("CARGO_BIN_EXE_fixture-subscriber"), args))
+    }
+
+    fn spawn(&self, mut command: Command) -> Process {
         let log = self.path(&format!("log.{}", self.processes.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&log).expect("a log file");
-        let child = self.command(args).stderr(file).spawn().expect("the fixture worker starts");
+        let child = command.stderr(file).spawn().expect("the fixture worker starts");
         Process { child, log }
     }
 
