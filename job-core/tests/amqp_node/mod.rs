@@ -36,6 +36,12 @@ pub(crate) fn forget(namespace: &str) {
     ctl(&["eval", &eval]);
 }
 
+/// Makes a durable exchange exist on the shared node, as its owner would. It stays.
+pub(crate) fn declare_exchange(name: &str, kind: &str) {
+    let resource = format!("rabbit_misc:r(<<\"/\">>, exchange, <<\"{name}\">>)");
+    ctl(&["eval", &format!("rabbit_exchange:declare({resource}, {kind}, true, false, false, [], <<\"tests\">>).")]);
+}
+
 /// One node, or a cluster, of one test: stopped and forgotten with this value.
 pub(crate) struct Node {
     name: &'static str,
