@@ -62,7 +62,8 @@ impl Stage {
         channel.exchange_declare(exchange.as_str().into(), kind, options, FieldTable::default()).await?;
         let queues = try_join_all((0..BINDINGS).map(|_| Queue::declare(&channel))).await?;
         // The exchange goes with its last binding, and rounds bind anew: this one stays.
-        bind(&channel, &Queue::declare(&channel).await?.name, &exchange, "never published", FieldTable::default()).await?;
+        bind(&channel, &Queue::declare(&channel).await?.name, &exchange, "never published", FieldTable::default())
+            .await?;
         Ok(Self { connection, channel, exchange, queues })
     }
 
@@ -85,7 +86,12 @@ impl Stage {
         }
         for (queue, pattern) in self.queues.iter().zip(patterns) {
             let (key, arguments) = rule(pattern);
-            let unbind = self.channel.queue_unbind(queue.name.as_str().into(), self.exchange.as_str().into(), key.into(), arguments);
+            let unbind = self.channel.queue_unbind(
+                queue.name.as_str().into(),
+                self.exchange.as_str().into(),
+                key.into(),
+                arguments,
+            );
             unbind.await?;
         }
         Ok(heard)
@@ -142,7 +148,9 @@ fn rule(pattern: &Pattern) -> (&str, FieldTable) {
 
 fn table<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> FieldTable {
     let mut table = FieldTable::default();
-    entries.for_each(|(name, value)| table.insert(name.into(), AMQPValue::LongString(value.into())));
+    for (name, value) in entries {
+        table.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
     table
 }
 
