@@ -148,7 +148,9 @@ fn rule(pattern: &Pattern) -> (&str, FieldTable) {
 
 fn table<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> FieldTable {
     let mut table = FieldTable::default();
-    entries.for_each(|(name, value)| table.insert(name.into(), AMQPValue::LongString(value.into())));
+    for (name, value) in entries {
+        table.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
     table
 }
 

@@ -60,7 +60,7 @@ impl Scene {
         }
     }
 
-    /// In a namespace of its own on the node that the tests share, whatever broker this run is to try.
+    /// On a namespace of the shared node, whatever broker this run is to try.
     pub(crate) async fn on_rabbitmq() -> Self {
         Self::set(tempfile::tempdir().expect("a temporary folder"), namespace()).await
     }

@@ -136,7 +136,7 @@ impl Declarer {
     async fn declare_queue(&self, session: &Session, queue: &Queue) -> Result<()> {
         let name = &queue.name;
         if queue.is_external {
-            self.find(session, name.as_str(), name).await?;
+            self.find(session, name.as_str(), name).await.map_err(|error| missing(name, error))?;
             return self.ensure(session, &Thing::Retry(name.clone())).await;
         }
         if queue.lifetime == Lifetime::Process {
@@ -338,6 +338,13 @@ impl Work<'_> {
             let _ = self.session.answer("close a channel", channel.close(200, "OK".into())).await;
         }
     }
+}
+
+fn missing(queue: &QueueName, error: Error) -> Error {
+    if !error.is_invalid() {
+        return error;
+    }
+    Error::invalid(format!("there is no queue \"{queue}\"; whoever owns it must declare it before it is used"))
 }
 
 fn kind_of(queue: &QueueName) -> QueueKind<'_> {
