@@ -17,4 +17,5 @@ mod sharing;
 mod stop;
 mod ticks;
 mod topology;
+mod topology_rabbitmq;
 mod troubles;

@@ -54,7 +54,7 @@ impl Scene {
     /// On the broker that this run of the tests is to try.
     pub(crate) async fn new() -> Self {
         match std::env::var("JOB_TEST_BROKER").as_deref() {
-            Ok("rabbitmq") => Self::set(tempfile::tempdir().expect("a temporary folder"), namespace()).await,
+            Ok("rabbitmq") => Self::on_rabbitmq().await,
             Ok(other) => panic!("JOB_TEST_BROKER is \"rabbitmq\" or not set, not {other:?}"),
             Err(_) => Self::on_file().await,
         }
@@ -186,6 +186,11 @@ impl Scene {
 
     pub(crate) fn start(&self, args: &[&str]) -> Process {
         self.start_as(self.command(args))
+    }
+
+    /// Starts the worker with subscriptions.
+    pub(crate) fn start_subscriber(&self, args: &[&str]) -> Process {
+        self.start_as(self.program(env!("CARGO_BIN_EXE_fixture-subscriber"), args))
     }
 
     /// Starts a worker that is another program than the usual one.
