@@ -14,7 +14,7 @@ use crate::calendar::Calendar;
 use crate::mistake::Mistake;
 use crate::zone::{first_at, first_change, offset, parse, wall};
 
-/// Longest interval: a year of 366 days.
+/// Longest interval: a year of 366 days, as the message says.
 pub const EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Most instants that [`Recurrence::latest`] returns.
@@ -54,7 +54,7 @@ impl Recurrence {
             return Err(Mistake::new(format!("an interval is whole seconds, at least 1; {interval:?} is not")));
         }
         if interval > EVERY_MAX {
-            return Err(Mistake::new(format!("an interval is at most {EVERY_MAX:?}; {interval:?} is longer")));
+            return Err(Mistake::new(format!("an interval is at most 366 days, not {interval:?}")));
         }
         Ok(Self(Form::Every { seconds }))
     }
