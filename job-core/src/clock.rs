@@ -1,10 +1,12 @@
 //! The only reader of time: wall clock, monotonic clock and sleep, real or moved by hand.
 //!
 //! Brokers, clients, workers and the test harness are handed a [`Clock`]; nothing else reads the time, so that a test
-//! can stand still or jump a year. A manual clock moves wall and monotonic time together.
+//! can stand still or jump a year. A manual clock moves wall and monotonic time together; a settable one runs as the
+//! machine's does, behind a wall that can be set.
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,8 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual(Arc<Mutex<Hands>>),
+    /// By how many microseconds the wall is ahead of the machine's.
+    Settable(Arc<AtomicI64>),
 }
 
 struct Hands {
@@ -45,18 +49,27 @@ impl Clock {
         }))))
     }
 
+    /// Makes a clock that runs as the machine's does, but shows `start` now and can be [set](Self::set_wall): for tests on
+    /// brokers that need time to pass. [`sleep`](Self::sleep) needs what that of the system needs.
+    pub fn settable(start: Timestamp) -> Self {
+        let clock = Self(Source::Settable(Arc::default()));
+        clock.set_wall(start);
+        clock
+    }
+
     /// Returns the wall-clock time, in whole microseconds: what every store keeps, so that an instant survives a round trip.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => Utc::now().trunc_subsecs(6),
+            Source::System => machine(),
             Source::Manual(hands) => lock(hands).wall,
+            Source::Settable(ahead) => machine() + TimeDelta::microseconds(ahead.load(Ordering::Relaxed)),
         }
     }
 
     /// Returns the monotonic time, for measuring how long something took.
     pub fn monotonic(&self) -> Instant {
         match &self.0 {
-            Source::System => Instant::now(),
+            Source::System | Source::Settable(_) => Instant::now(),
             Source::Manual(hands) => lock(hands).monotonic,
         }
     }
@@ -67,7 +80,7 @@ impl Clock {
     /// Dropping the future forgets the wait.
     pub async fn sleep(&self, duration: Duration) {
         match &self.0 {
-            Source::System => tokio::time::sleep(duration).await,
+            Source::System | Source::Settable(_) => tokio::time::sleep(duration).await,
             Source::Manual(hands) => {
                 let alarm = lock(hands).alarm(duration);
                 wait(alarm).await;
@@ -80,7 +93,7 @@ impl Clock {
     /// A wall clock that is set back while waiting makes this early: callers that must not be check again.
     pub async fn sleep_until(&self, at: Timestamp) {
         match &self.0 {
-            Source::System => tokio::time::sleep(duration_until(Utc::now(), at)).await,
+            Source::System | Source::Settable(_) => tokio::time::sleep(duration_until(self.now(), at)).await,
             Source::Manual(hands) => {
                 // Read and set under one lock: an `advance` in between would be slept through.
                 let alarm = lock(hands).alarm_at(at);
@@ -106,7 +119,7 @@ impl Clock {
     /// Moves a manual clock forward and wakes the sleepers that are due.
     ///
     /// # Panics
-    /// On the system clock, which nobody can move.
+    /// On every other clock: nobody can make real time pass.
     pub fn advance(&self, duration: Duration) {
         let Source::Manual(hands) = &self.0 else {
             panic!("only a manual clock can be advanced");
@@ -122,16 +135,20 @@ impl Clock {
 }
 
 impl Clock {
-    /// Sets the wall of a manual clock, forward or back, as somebody does to a machine: no time has passed by that, and
-    /// sleepers sleep on.
+    /// Sets the wall of a manual or settable clock, forward or back, as somebody does to a machine: no time has passed by
+    /// that, and sleepers sleep on.
     ///
     /// # Panics
     /// On the system clock, which nobody can move.
     pub fn set_wall(&self, to: Timestamp) {
-        let Source::Manual(hands) = &self.0 else {
-            panic!("only a manual clock can be set");
-        };
-        lock(hands).wall = to.trunc_subsecs(6);
+        match &self.0 {
+            Source::System => panic!("the clock of the system cannot be set"),
+            Source::Manual(hands) => lock(hands).wall = to.trunc_subsecs(6),
+            Source::Settable(ahead) => {
+                let delta = (to - machine()).num_microseconds().expect("it is within the calendar");
+                ahead.store(delta, Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -163,6 +180,7 @@ impl std::fmt::Debug for Clock {
         match &self.0 {
             Source::System => f.write_str("Clock::System"),
             Source::Manual(hands) => write!(f, "Clock::Manual({})", lock(hands).wall),
+            Source::Settable(_) => write!(f, "Clock::Settable({})", self.now()),
         }
     }
 }
@@ -179,6 +197,10 @@ pub fn later(at: Timestamp, duration: Duration) -> Timestamp {
 
 fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+fn machine() -> Timestamp {
+    Utc::now().trunc_subsecs(6)
 }
 
 async fn wait(alarm: Option<oneshot::Receiver<()>>) {
@@ -214,6 +236,19 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         sleeper.await.unwrap();
         assert_eq!(clock.now(), later(noon(), Duration::from_secs(3600)));
+    }
+
+    #[tokio::test]
+    async fn a_settable_clock_runs_on_from_where_it_is_set() {
+        let clock = Clock::settable(noon());
+        let hour = Duration::from_secs(3600);
+        for start in [noon(), later(noon(), hour * 3), noon()] {
+            clock.set_wall(start);
+            let before = clock.now();
+            clock.sleep_until(later(before, Duration::from_millis(2))).await;
+            let after = clock.now();
+            assert!(start <= before && before < after && after < later(start, hour), "{before} {after}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub mod getting_started {}
 pub mod writing_jobs {}
 
 #[doc = "[dead jobs]: crate::guide::dead_letters\n[idempotent]: crate::guide::writing_jobs\n"]
-#[doc = "[testing]: crate::guide::testing\n"]
+#[doc = "[testing]: crate::guide::testing\n[the wire format]: crate::guide::wire_format\n"]
 #[doc = include_str!("../docs/commands-and-events.md")]
 pub mod commands_and_events {}
 
@@ -35,9 +35,13 @@ pub mod dead_letters {}
 #[doc = include_str!("../docs/schedules.md")]
 pub mod schedules {}
 
-#[doc = "[Guarantees]: crate::guide::guarantees\n"]
+#[doc = "[Guarantees]: crate::guide::guarantees\n[the wire format]: crate::guide::wire_format\n"]
 #[doc = include_str!("../docs/rabbitmq.md")]
 pub mod rabbitmq {}
+
+#[doc = "[RabbitMQ]: crate::guide::rabbitmq\n[parked]: crate::guide::retries#a-kind-that-no-worker-knows\n"]
+#[doc = include_str!("../docs/wire-format.md")]
+pub mod wire_format {}
 
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}

@@ -85,7 +85,7 @@ pub mod __private {
     pub use crate::options::JobOptions;
     pub use crate::perform::{HandlerProbe, HandlerProbeFallback};
     pub use crate::registry::{Descriptor, PerformFn, perform_async, perform_blocking};
-    pub use crate::schedule::{LinkedSchedule, Missed, Overlap, boxed_job, default_job};
+    pub use crate::schedule::{LinkedSchedule, Missed, Overlap, boxed_job, default_job_without_schedule_with};
     pub use crate::subscription::{Source, Subscription};
     pub use crate::topology::{HeadersMode, Target};
 }

@@ -93,6 +93,12 @@ impl QueueName {
         self.with_suffix(SUSPECT)
     }
 
+    /// Returns the queue of ours in which retries of a queue wait that somebody else declared.
+    #[must_use]
+    pub fn retry(&self) -> Self {
+        self.with_suffix(RETRY)
+    }
+
     /// True for a queue that keeps dead jobs.
     pub fn is_dead(&self) -> bool {
         self.0.ends_with(DEAD)
@@ -340,6 +346,8 @@ mod tests {
         assert_eq!(mail.dead().dead(), mail.dead());
         assert_eq!(mail.suspect().dead(), mail.dead());
         assert_eq!(mail.suspect().work(), mail);
+        assert_eq!((mail.retry().as_str(), mail.retry().work()), ("mail.retry", mail.clone()));
+        assert_eq!(mail.retry().dead(), mail.dead());
         assert!(mail.dead().is_dead() && !mail.is_dead());
     }
 

@@ -85,6 +85,35 @@ pub enum Observation<'a> {
         /// How often it failed so far.
         failures: u32,
     },
+    /// This process became the one that fires the ticks of an application's schedules, or is it no longer.
+    Leads {
+        /// Whose schedules.
+        application: &'a str,
+        /// It is the one now.
+        is_leading: bool,
+    },
+    /// The job of a schedule's tick was stored by this process.
+    Ticked {
+        /// Whose schedule.
+        application: &'a str,
+        /// Its name.
+        schedule: &'a str,
+        /// When the tick was due.
+        tick: Timestamp,
+        /// How much later its job was stored.
+        lateness: Duration,
+    },
+    /// Ticks of a schedule came and went without jobs, as its policies say.
+    TicksSkipped {
+        /// Whose schedule.
+        application: &'a str,
+        /// Its name.
+        schedule: &'a str,
+        /// How many; a thousand stands for more, too.
+        count: usize,
+        /// Why.
+        reason: SkipReason,
+    },
     /// The worker entered a new phase.
     Phase {
         /// Which.
@@ -92,6 +121,25 @@ pub enum Observation<'a> {
         /// Details in words, for people.
         detail: &'a str,
     },
+}
+
+/// Why a tick has no job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// No worker fired it in time.
+    Missed,
+    /// The job of the tick before it had not ended.
+    Overlap,
+}
+
+impl SkipReason {
+    /// Returns the reason as it stands in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missed => "missed",
+            Self::Overlap => "overlap",
+        }
+    }
 }
 
 /// Identifies one run of one job.

@@ -12,13 +12,16 @@ mod entry;
 mod linked;
 
 pub use entry::{Origin, PauseEntry, RunEntry, ScheduleEntry, ScheduleKey, TickEntry};
-pub use linked::{LinkedSchedule, boxed_job, default_job};
+pub use linked::{LinkedSchedule, boxed_job, default_job_without_schedule_with};
 
 /// Longest name of a schedule, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 
 /// Longest jitter: a day.
 pub const JITTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest expression and name of a zone, in bytes: every process reads the whole ledger.
+const TEXT_BYTES_MAX: usize = 512;
 
 /// Most ticks that [`Missed::All`] makes up for.
 pub const MISSED_MAX: u32 = 1000;
@@ -132,10 +135,10 @@ impl Schedule {
         self
     }
 
-    /// Delays each job by up to so many whole seconds.
+    /// Delays each job by up to so many whole seconds; a part of one counts as one.
     #[must_use]
     pub fn jitter(mut self, jitter: Duration) -> Self {
-        self.jitter_seconds = jitter.as_secs();
+        self.jitter_seconds = jitter.as_secs().saturating_add(u64::from(jitter.subsec_nanos() > 0));
         self
     }
 
@@ -146,6 +149,13 @@ impl Schedule {
     pub fn check(&self) -> Result<()> {
         if let Recurrence::Every { every_seconds: 0 } = self.recurrence {
             return Err(Error::invalid("the interval of a schedule is whole seconds, at least 1"));
+        }
+        if let Recurrence::Cron { cron, zone } = &self.recurrence
+            && cron.len().max(zone.len()) > TEXT_BYTES_MAX
+        {
+            return Err(Error::invalid(format!(
+                "a cron expression, and the name of a zone, has at most {TEXT_BYTES_MAX} bytes"
+            )));
         }
         if self.jitter_seconds > JITTER_MAX.as_secs() {
             return Err(Error::invalid(format!(
@@ -198,12 +208,15 @@ mod tests {
     fn bounds_are_checked() {
         let every = || Schedule::every(Duration::from_secs(1));
         assert!(every().check().is_ok());
+        assert_eq!(every().jitter(Duration::from_millis(1500)).jitter_seconds, 2);
         for wrong in [
             Schedule::every(Duration::ZERO),
             Schedule::every(Duration::from_millis(1500)),
             every().missed(Missed::All(0)),
             every().missed(Missed::All(MISSED_MAX + 1)),
             every().jitter(JITTER_MAX + Duration::from_secs(1)),
+            Schedule::cron("*".repeat(TEXT_BYTES_MAX + 1)),
+            Schedule::cron("@daily").zone("x".repeat(TEXT_BYTES_MAX + 1)),
         ] {
             assert!(wrong.check().unwrap_err().is_invalid(), "{wrong:?}");
         }

@@ -99,6 +99,15 @@ impl Topology {
         self
     }
 
+    /// Adds a queue that somebody else declared, once. It is looked for, and used as it is.
+    #[must_use]
+    pub fn external_queue(mut self, name: QueueName) -> Self {
+        if !self.queues.iter().any(|q| q.name == name) {
+            self.queues.push(Queue { name, is_external: true, lifetime: Lifetime::Durable });
+        }
+        self
+    }
+
     /// Adds a binding once, and its queue, unless it was added as another one before.
     #[must_use]
     pub fn bind(self, queue: QueueName, pattern: Pattern) -> Self {

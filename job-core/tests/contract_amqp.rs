@@ -96,8 +96,6 @@ impl Fixture for Namespace {
             Need::Counts,
             Need::Order,
             Need::Redeliveries,
-            Need::ProcessQueues,
-            Need::Undeclare,
             Need::ManualClock,
         ]
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Error, LitStr, Path, Result};
 
 use crate::attr::Entry;
@@ -16,6 +17,9 @@ pub(crate) const FOLLOWERS: [&str; 4] = ["jitter", "missed", "overlap", "tz"];
 
 /// Most missed ticks that are made up for.
 const MISSED_MAX: u32 = 1000;
+
+/// Longest jitter, which is job-core's.
+const JITTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What a job says about when it is enqueued.
 #[derive(Default)]
@@ -51,15 +55,20 @@ impl Timetable {
     /// Reads one option.
     pub(crate) fn set(&mut self, name: &str, entry: &Entry) -> Result<()> {
         match name {
+            // A mistake in it makes none of what stands behind it.
             "cron" => {
-                let expression = value::text(entry, "cron = \"0 3 * * *\"")?;
+                let schedule = self.begin(entry);
+                let expression = value::text(entry, "cron = \"0 3 * * *\"");
+                let none = || LitStr::new("", entry.name.span());
+                schedule.form = Form::Cron { expression: expression.clone().unwrap_or_else(|_| none()), zone: None };
+                let expression = expression?;
                 check_cron(&expression.value()).map_err(|wrong| at_byte(&expression, &wrong))?;
-                self.begin(entry, Form::Cron { expression, zone: None });
             }
             "every" => {
+                let schedule = self.begin(entry);
                 let interval = value::duration(entry, "every = \"5m\"")?;
-                check_every(interval).map_err(|wrong| Error::new(entry.name.span(), wrong.what))?;
-                self.begin(entry, Form::Every(interval));
+                check_every(interval).map_err(|wrong| Error::new(value::span(entry), wrong.what))?;
+                schedule.form = Form::Every(interval);
             }
             "schedule_with" => self.make = Some(value::path(entry, "schedule_with = make_report")?),
             _ => self.follow(name, entry)?,
@@ -82,19 +91,32 @@ impl Timetable {
 
     /// Writes what the worker finds.
     pub(crate) fn expand(&self, private: &TokenStream, job: &Ident) -> TokenStream {
-        let at = Span::call_site().located_at(job.span());
-        let make = match &self.make {
-            Some(make) => quote!(|| #private::boxed_job::<#job>(#make())),
-            None => quote_spanned!(at=> #private::default_job::<#job>),
+        let make = |schedule: &Schedule| {
+            // What is wrong with a type or a function is told where it is asked for.
+            let at = |span| Span::call_site().located_at(span);
+            let mut job = job.clone();
+            match &self.make {
+                Some(make) => {
+                    let at = at(make.span());
+                    job.set_span(at);
+                    quote_spanned!(at=> || #private::boxed_job::<#job>(#make()))
+                }
+                None => {
+                    let at = at(schedule.at);
+                    job.set_span(at);
+                    quote_spanned!(at=> #private::default_job_without_schedule_with::<#job>)
+                }
+            }
         };
-        let submit = |(number, schedule): (usize, &Schedule)| schedule.expand(private, job, number, &make);
+        let submit = |(number, schedule): (usize, &Schedule)| schedule.expand(private, job, number, &make(schedule));
         (1..).zip(&self.schedules).map(submit).collect()
     }
 
-    fn begin(&mut self, entry: &Entry, form: Form) {
-        let at = entry.name.span();
+    fn begin(&mut self, entry: &Entry) -> &mut Schedule {
+        let (at, form) = (entry.name.span(), Form::Every(Duration::ZERO));
         let (missed, skips_overlap, jitter, seen) = (Missed::Once, false, Duration::ZERO, Vec::new());
         self.schedules.push(Schedule { at, form, missed, skips_overlap, jitter, seen });
+        self.schedules.last_mut().expect("it was just added")
     }
 
     fn follow(&mut self, name: &str, entry: &Entry) -> Result<()> {
@@ -129,7 +151,7 @@ impl Schedule {
             }
             ("missed", _) => self.missed = missed(entry)?,
             ("overlap", _) => self.skips_overlap = overlap(entry)?,
-            _ => self.jitter = value::duration(entry, "jitter = \"30s\"")?,
+            _ => self.jitter = jitter(entry)?,
         }
         Ok(())
     }
@@ -189,6 +211,15 @@ fn missed(entry: &Entry) -> Result<Missed> {
             )),
         },
     }
+}
+
+fn jitter(entry: &Entry) -> Result<Duration> {
+    let jitter = value::duration(entry, "jitter = \"30s\"")?;
+    if jitter.subsec_nanos() > 0 || jitter > JITTER_MAX {
+        let message = format!("a jitter is whole seconds, at most a day; {jitter:?} is not");
+        return Err(Error::new(value::span(entry), message));
+    }
+    Ok(jitter)
 }
 
 fn overlap(entry: &Entry) -> Result<bool> {

@@ -86,12 +86,26 @@ pub(crate) fn duration(entry: &Entry, example: &str) -> Result<Duration> {
         Ok(Duration::ZERO) if entry.name == "timeout" => {
             Err(Error::new(text.span(), "timeout is zero, which no run can meet; write \"none\" for no limit"))
         }
+        Ok(Duration::ZERO) if entry.name == "every" => {
+            Err(Error::new(text.span(), "every is zero, which never ends; write at least \"1s\""))
+        }
+        Ok(Duration::ZERO) if entry.name == "jitter" => {
+            Err(Error::new(text.span(), "jitter is zero, which spreads nothing; leave it out"))
+        }
         Ok(Duration::ZERO) => {
             let message = format!("{} is zero, so that no run could begin; leave it out for no limit", entry.name);
             Err(Error::new(text.span(), message))
         }
         Ok(duration) => Ok(duration),
         Err(message) => Err(Error::new(text.span(), message)),
+    }
+}
+
+/// Returns where a value stands; that of the name where it is none.
+pub(crate) fn span(entry: &Entry) -> Span {
+    match &entry.value {
+        Value::Lit(lit) => lit.span(),
+        _ => entry.name.span(),
     }
 }
 

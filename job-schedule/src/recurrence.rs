@@ -4,7 +4,6 @@
 //! what a zone repeats runs in both passes. Every other one is about times of the day: a skipped time runs at the first
 //! valid instant after the gap (several as one), a repeated one in its first pass only. An interval is real time always.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::calendar::Calendar;
 use crate::mistake::Mistake;
 use crate::zone::{first_at, first_change, offset, parse, wall};
 
-/// Longest interval: a year of 366 days.
+/// Longest interval: a year of 366 days, as the message says.
 pub const EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Most instants that [`Recurrence::latest`] returns.
@@ -55,7 +54,7 @@ impl Recurrence {
             return Err(Mistake::new(format!("an interval is whole seconds, at least 1; {interval:?} is not")));
         }
         if interval > EVERY_MAX {
-            return Err(Mistake::new(format!("an interval is at most {EVERY_MAX:?}; {interval:?} is longer")));
+            return Err(Mistake::new(format!("an interval is at most 366 days, not {interval:?}")));
         }
         Ok(Self(Form::Every { seconds }))
     }
@@ -67,32 +66,46 @@ impl Recurrence {
                 let next = after.timestamp().div_euclid(*seconds).checked_add(1)?.checked_mul(*seconds)?;
                 DateTime::from_timestamp(next, 0)
             }
-            Form::Cron { calendar, zone, .. } if calendar.is_hourly() => next_in_real_time(calendar, *zone, after),
-            Form::Cron { calendar, zone, .. } => next_time_of_day(calendar, *zone, after),
+            Form::Cron { calendar, zone, .. } => {
+                // No calendar begins before 1970: what changed in the centuries until then need not be walked through.
+                let after = after.max(DateTime::UNIX_EPOCH - TimeDelta::days(2));
+                match calendar.is_hourly() {
+                    true => next_in_real_time(calendar, *zone, after),
+                    false => next_time_of_day(calendar, *zone, after),
+                }
+            }
         }
     }
 
     /// Returns the latest instants within `(after, until]`, at most `max` and [`TICKS_MAX`], in their order.
     pub fn latest(&self, after: DateTime<Utc>, until: DateTime<Utc>, max: usize) -> Vec<DateTime<Utc>> {
         let max = max.min(TICKS_MAX);
+        let most = max * 2 + 1;
         let mut window = WINDOW_MIN;
+        // Behind the one there are too few, and behind the other too many: a calendar may have been dense, and be over.
+        let (mut few, mut many) = (until, None);
         // A long outage has millions of them: look back only as far as needed.
         loop {
-            let from = until.checked_sub_signed(window).map_or(after, |from| from.max(after));
-            let mut ticks = VecDeque::new();
-            let mut at = from;
-            while let Some(next) = self.next_after(at).filter(|next| *next <= until) {
-                ticks.push_back(next);
-                if ticks.len() > max {
-                    ticks.pop_front();
-                }
-                at = next;
+            let from = match many {
+                Some(many) => many + (few - many) / 2,
+                None => until.checked_sub_signed(window).map_or(after, |from| from.max(after)),
+            };
+            let ticks = self.first(from, until, most + 1);
+            if ticks.len() > most {
+                many = Some(from);
+            } else if ticks.len() >= max || from <= after {
+                return ticks[ticks.len().saturating_sub(max)..].to_vec();
+            } else {
+                few = from;
+                window = window * 2;
             }
-            if ticks.len() >= max || from <= after {
-                return ticks.into();
-            }
-            window = window * 2;
         }
+    }
+
+    /// Returns the first instants within `(after, until]`, at most `max`.
+    fn first(&self, after: DateTime<Utc>, until: DateTime<Utc>, max: usize) -> Vec<DateTime<Utc>> {
+        let following = std::iter::successors(self.next_after(after), |at| self.next_after(*at));
+        following.take_while(|at| *at <= until).take(max).collect()
     }
 
     /// Returns the zone in which people think of it.
@@ -223,6 +236,16 @@ mod tests {
         assert_eq!(yearly.latest(after, until, 100).len(), 26);
         assert!(yearly.latest(until, after, 100).is_empty());
         assert!(yearly.latest(after, until, 0).is_empty());
+    }
+
+    #[test]
+    fn the_latest_of_a_dense_time_that_is_over_are_found_without_walking_through_it() {
+        let (after, until) = (utc("2000-01-01T00:00:00Z"), utc("2026-11-24T12:00:00Z"));
+        let dense = cron("* * * * * * 2000-2010", "Europe/Berlin");
+        let latest = dense.latest(after, until, 3);
+        assert_eq!(latest, [57, 58, 59].map(|second| utc(&format!("2010-12-31T22:59:{second}Z"))));
+        assert_eq!(dense.latest(after, until, TICKS_MAX).len(), TICKS_MAX);
+        assert_eq!(dense.latest(after, utc("2000-01-01T00:00:02Z"), TICKS_MAX).len(), 2);
     }
 
     #[test]

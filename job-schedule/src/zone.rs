@@ -8,11 +8,20 @@ use crate::mistake::Mistake;
 /// No zone changes its offset twice within this time, which the test over all of them holds.
 const STEP: Duration = Duration::hours(6);
 
+/// Longest name that is looked at, in bytes; that of no zone is longer than 32.
+const NAME_BYTES_MAX: usize = 64;
+
 /// Finds a zone of the IANA database.
 ///
 /// # Errors
 /// Says what it was probably meant to be.
 pub(crate) fn parse(name: &str) -> Result<Tz, Mistake> {
+    if name.len() > NAME_BYTES_MAX {
+        let bytes = name.len();
+        return Err(Mistake::new(format!(
+            "no time zone has a name of {bytes} bytes; at most {NAME_BYTES_MAX} can be one"
+        )));
+    }
     name.parse().map_err(|_| {
         let meant = TZ_VARIANTS.iter().find(|tz| is_alike(tz.name(), name));
         let hint = meant.map_or_else(
@@ -96,6 +105,7 @@ mod tests {
                 "Mars",
                 "no time zone is called \"Mars\"; write a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",
             ),
+            (&"x".repeat(1_000_000), "no time zone has a name of 1000000 bytes; at most 64 can be one"),
         ] {
             assert_eq!(parse(name).unwrap_err().to_string(), expected);
         }

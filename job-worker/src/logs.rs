@@ -85,6 +85,16 @@ impl Observer for LogObserver {
             Observation::ComponentFailed { component, error, failures } => {
                 error!(component, error, failures, "a part of the worker failed");
             }
+            Observation::Leads { application, is_leading } => {
+                let message = if is_leading { "this worker fires the schedules now" } else { "it fires them no more" };
+                info!(application, "{message}");
+            }
+            Observation::Ticked { application, schedule, tick, lateness } => {
+                debug!(application, schedule, ?tick, lateness = seconds(lateness), "tick fired");
+            }
+            Observation::TicksSkipped { application, schedule, count, reason } => {
+                warn!(application, schedule, count, reason = reason.as_str(), "ticks got no job");
+            }
             Observation::Phase { phase, detail } => {
                 info!(?phase, detail = (!detail.is_empty()).then_some(detail), "worker entered a phase");
             }

@@ -6,6 +6,7 @@
 
 mod family;
 mod table;
+mod tick;
 
 use job_core::clock::{Clock, Timestamp};
 use job_core::envelope::DeathReason;
@@ -15,6 +16,7 @@ use prometheus::{IntCounter, Registry, TextEncoder};
 
 use crate::metrics::family::{Families, PHASES, RunSeries};
 use crate::metrics::table::Table;
+use crate::metrics::tick::{TickFamilies, TickSeries};
 
 pub use crate::metrics::family::BUCKETS_SECONDS;
 pub use crate::metrics::table::{OTHER, PAIRS_MAX, QUEUES_MAX};
@@ -32,6 +34,8 @@ pub struct Metrics {
     families: Families,
     enqueued: Table<IntCounter>,
     runs: Table<RunSeries>,
+    schedules: TickFamilies,
+    ticks: Table<TickSeries>,
 }
 
 impl Metrics {
@@ -59,11 +63,15 @@ impl Metrics {
         let families = Families::register(&registry, start);
         let enqueued = families.enqueued.clone();
         let runs = families.runs.clone();
+        let schedules = TickFamilies::register(&registry);
+        let ticks = schedules.clone();
         Self {
             registry,
             families,
             enqueued: Table::new(move |queue, kind| enqueued.with_label_values(&[queue, kind])),
             runs: Table::new(move |queue, kind| runs.series(queue, kind)),
+            schedules,
+            ticks: Table::new(move |application, schedule| ticks.series(application, schedule)),
         }
     }
 
@@ -122,6 +130,15 @@ impl Observer for Metrics {
             Observation::SettleFailed { .. } => self.families.settle_failed.inc(),
             Observation::ComponentFailed { component, .. } => {
                 self.families.component_failures.with_label_values(&[component]).inc();
+            }
+            Observation::Leads { application, is_leading } => {
+                self.schedules.leader.with_label_values(&[application]).set(i64::from(*is_leading));
+            }
+            Observation::Ticked { application, schedule, tick, lateness } => {
+                self.ticks.admit(application, schedule, |series| series.ticked(*tick, *lateness));
+            }
+            Observation::TicksSkipped { application, schedule, count, reason } => {
+                self.ticks.admit(application, schedule, |series| series.skipped(*count, *reason));
             }
             Observation::Phase { phase, .. } => self.phase(*phase),
             // Overdue repeats while a run holds its thread: the logs have it, a count would mean nothing.

@@ -24,6 +24,8 @@ pub(crate) struct Place {
     pub(crate) queue: QueueName,
     /// What people call it: one name, where every process has a queue of its own.
     pub(crate) name: QueueName,
+    /// Somebody else declared the queue.
+    pub(crate) is_external: bool,
     pub(crate) subscription: Option<Subscribed>,
 }
 
@@ -79,6 +81,11 @@ impl Placement {
         self.subscription(queue).is_some_and(|(_, subscribed)| subscribed.is_ephemeral)
     }
 
+    /// True for a queue that somebody else declared.
+    pub(crate) fn is_external(&self, queue: &QueueName) -> bool {
+        self.iter().any(|place| place.queue == *queue && place.is_external)
+    }
+
     /// Returns what must exist so that these queues can be consumed.
     pub(crate) fn topology<'a>(&self, queues: impl IntoIterator<Item = &'a QueueName>) -> Topology {
         queues.into_iter().fold(Topology::default(), |topology, queue| self.declared(topology, queue))
@@ -88,6 +95,7 @@ impl Placement {
         let subscribed = self.subscription(queue).map(|(_, subscribed)| subscribed);
         let topology = match subscribed {
             Some(subscribed) if subscribed.is_ephemeral => topology.process_queue(queue.clone()),
+            _ if self.is_external(queue) => topology.external_queue(queue.clone()).queue(queue.suspect()),
             _ => topology.queue(queue.clone()).queue(queue.suspect()),
         };
         let patterns = subscribed.map(|subscribed| subscribed.patterns.as_slice()).unwrap_or_default();
@@ -100,12 +108,14 @@ impl Place {
         let kind = job.kind;
         let Some(subscription) = &job.options.subscription else {
             let queue = job.queue()?;
-            return Ok(Self { kind, name: queue.clone(), queue, subscription: None });
+            let is_external = job.options.is_external;
+            return Ok(Self { kind, name: queue.clone(), queue, is_external, subscription: None });
         };
         let name = subscription.queue(kind)?;
         let is_ephemeral = subscription.is_ephemeral;
         let queue = if is_ephemeral { subscription.process_queue(kind, process)? } else { name.clone() };
         let (group, patterns) = (subscription.group()?, subscription.patterns()?);
-        Ok(Self { kind, queue, name, subscription: Some(Subscribed { group, patterns, is_ephemeral }) })
+        let subscription = Some(Subscribed { group, patterns, is_ephemeral });
+        Ok(Self { kind, queue, name, is_external: false, subscription })
     }
 }

@@ -32,8 +32,10 @@ pub(crate) struct Roster {
     routes: HashMap<&'static str, Arc<Route>>,
     /// Kinds that are linked but cannot run here, and why.
     unrunnable: BTreeMap<&'static str, String>,
-    /// The queues of subscriptions, each with its kind: what an event calls itself is information only.
-    subscriptions: HashMap<QueueName, &'static str>,
+    /// Queues whose jobs are of one kind, whatever they call themselves: those of subscriptions, and somebody else's.
+    fixed: HashMap<QueueName, &'static str>,
+    /// Queues of which only one kind is linked: a job there need not say of which kind it is.
+    sole: HashMap<QueueName, &'static str>,
 }
 
 /// Handlers that were given to the builder, by kind.
@@ -56,13 +58,11 @@ impl Roster {
         placement: &Placement,
         consumed: &BTreeSet<QueueName>,
     ) -> (Self, Vec<String>) {
-        let mut roster = Self { routes: HashMap::new(), unrunnable: BTreeMap::new(), subscriptions: HashMap::new() };
+        let (fixed, sole) = owned_queues(placement);
+        let mut roster = Self { routes: HashMap::new(), unrunnable: BTreeMap::new(), fixed, sole };
         let mut problems = Vec::new();
         for descriptor in registry.iter() {
             let place = placement.of(descriptor.job.kind).expect("a kind of the registry has a place");
-            if place.subscription.is_some() {
-                roster.subscriptions.insert(place.queue.clone(), descriptor.job.kind);
-            }
             match find_handler(descriptor, handlers).and_then(|h| check_states(descriptor, states).map(|()| h)) {
                 Ok(handler) => roster.insert(descriptor, place, handler),
                 Err(problem) => {
@@ -76,20 +76,24 @@ impl Roster {
         (roster, problems)
     }
 
-    /// Finds the route of a message: by its queue, where that is a subscription's, and else by its kind.
+    /// Finds the route of a message: by its queue, where that is a subscription's or somebody else's, and else by its kind. A
+    /// message that names none is of the kind to which its queue belongs.
     ///
     /// # Errors
     /// Says why this worker cannot run it.
     pub(crate) fn find(&self, queue: &QueueName, envelope: &Envelope) -> Result<&Arc<Route>, String> {
         // Most workers have none: they need not look at the queue.
-        if !self.subscriptions.is_empty()
-            && let Some(kind) = self.subscriptions.get(&queue.work())
+        if !self.fixed.is_empty()
+            && let Some(kind) = self.fixed.get(&queue.work())
         {
             return self.find_kind(kind);
         }
         match &envelope.kind {
             Some(kind) => self.find_kind(kind.as_str()),
-            None => Err("the message names no kind".into()),
+            None => match self.sole.get(&queue.work()) {
+                Some(kind) => self.find_kind(kind),
+                None => Err("the message names no kind, and its queue does not belong to one".into()),
+            },
         }
     }
 
@@ -147,6 +151,21 @@ impl Roster {
             self.routes.insert(kind, Arc::clone(&route));
         }
     }
+}
+
+/// Returns the queues whose jobs are of one kind whatever they call themselves, and all that belong to one kind.
+fn owned_queues(placement: &Placement) -> (HashMap<QueueName, &'static str>, HashMap<QueueName, &'static str>) {
+    let mut kinds: HashMap<&QueueName, Vec<&Place>> = HashMap::new();
+    placement.iter().for_each(|place| kinds.entry(&place.queue).or_default().push(place));
+    let (mut fixed, mut sole) = (HashMap::new(), HashMap::new());
+    for (queue, places) in kinds {
+        let [place] = places[..] else { continue };
+        sole.insert(queue.clone(), place.kind);
+        if place.subscription.is_some() || place.is_external {
+            fixed.insert(queue.clone(), place.kind);
+        }
+    }
+    (fixed, sole)
 }
 
 /// Checks that there are job types at all, and explains the linker's rule when there are none.

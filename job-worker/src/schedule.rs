@@ -51,3 +51,43 @@ pub(crate) fn read(schedule: &Schedule) -> Result<Recurrence> {
     };
     recurrence.map_err(|mistake| Error::invalid(mistake.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use job_core::clock::{Clock, Timestamp};
+
+    use super::*;
+
+    /// Generous for a busy machine; a loop over all seconds of a century takes hours.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn hostile_schedules_are_answered_in_bounded_time() {
+        let (commas, long) = (",".repeat(10_000), vec!["59"; 160].join(","));
+        let wrong = ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "0 0 0 29 2 * 2100", "0 0 0 1 1 * 9999", &commas];
+        let (long, dense) = (format!("{long} * * * *"), "* * * * * * 1970".to_owned());
+        let right = [&*long, &dense, "59 59 23 31 12 * 2100", "0 0 0 29 2 SUN", "* * 29 2 *", "0 * 29 2 *"];
+        let instants: [Timestamp; 4] = [
+            Timestamp::MIN_UTC,
+            "1970-01-01T00:00:00Z".parse().unwrap(),
+            "2026-11-24T12:00:00Z".parse().unwrap(),
+            "9999-12-31T23:59:59Z".parse().unwrap(),
+        ];
+        let clock = Clock::system();
+        let begun = clock.monotonic();
+        for expression in wrong {
+            assert!(check(&Schedule::cron(expression)).unwrap_err().is_invalid(), "{expression}");
+        }
+        for (expression, zone) in right.iter().flat_map(|text| ["UTC", "Australia/Lord_Howe"].map(|zone| (text, zone)))
+        {
+            let schedule = Schedule::cron(*expression).zone(zone);
+            for after in instants {
+                assert!(next(&schedule, after, 3).unwrap().len() <= 3);
+            }
+            let found = due::due(&read(&schedule).unwrap(), Missed::All(1000), instants[1], instants[3]);
+            assert!(found.fire.len() <= 1000, "{expression} in {zone}");
+        }
+        let taken = clock.monotonic() - begun;
+        assert!(taken < LIMIT, "it took {taken:?}");
+    }
+}

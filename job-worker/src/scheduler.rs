@@ -100,8 +100,11 @@ impl Scheduler {
 
     /// Leads, until the worker drains or the leadership is lost.
     async fn reign(&self, leadership: Box<dyn Leadership>, ledger: &Arc<dyn Ledger>) -> Result<()> {
-        let is_orderly = Reign::new(self, &*leadership, &**ledger).run().await?;
+        self.tell_leading(true);
+        let ended = Reign::new(self, &*leadership, &**ledger).run().await;
         drop(leadership);
+        self.tell_leading(false);
+        let is_orderly = ended?;
         if is_orderly {
             let key = self.last_word_key();
             let now = u64::try_from(self.clock.now().timestamp_millis()).unwrap_or(0);
@@ -137,6 +140,10 @@ impl Scheduler {
             self.observers.emit(&Observation::ComponentFailed { component: "scheduler", error: &error, failures: 1 });
         }
         Ok(())
+    }
+
+    fn tell_leading(&self, is_leading: bool) {
+        self.observers.emit(&Observation::Leads { application: &self.application, is_leading });
     }
 
     fn broker(&self) -> &Arc<dyn Broker> {

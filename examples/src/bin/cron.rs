@@ -68,7 +68,9 @@ impl Perform for Sync {
 #[tokio::main]
 async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let client = Client::connect(&format!("sqlite:{}/jobs.db", folder.path().display())).await?;
+    // A file, or RabbitMQ: `JOB_BROKER=amqp://localhost`.
+    let url = std::env::var("JOB_BROKER").unwrap_or(format!("sqlite:{}/jobs.db", folder.path().display()));
+    let client = Client::connect(&url).await?;
     let log = Log::default();
     let every = |seconds| Schedule::every(Duration::from_secs(seconds));
 

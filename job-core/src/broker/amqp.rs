@@ -28,6 +28,7 @@ mod node;
 mod options;
 mod outlet;
 mod pace;
+mod pair;
 mod publisher;
 mod pump;
 mod realm;
@@ -61,12 +62,14 @@ use crate::error::{Error, Result};
 use crate::name::{JobId, QueueName};
 use crate::topology::Topology;
 
+use consumer::AmqpConsumer;
 use declare::{Declarer, Thing};
-use desk::{Desk, Office};
+use desk::{Desk, Nature, Office};
 use intake::Life;
 use keeper::Keeper;
 use link::{Link, Purpose};
 use name::Names;
+use pair::Pair;
 use publisher::Publisher;
 use pump::Pump;
 use realm::{Parts, Realm};
@@ -103,7 +106,7 @@ pub struct AmqpBroker {
     runtime: Runtime,
     publishing: Arc<Link>,
     consuming: Arc<Link>,
-    declarer: Declarer,
+    declarer: Arc<Declarer>,
     office: Office,
     realm: Realm,
     life: Life,
@@ -151,7 +154,7 @@ impl AmqpBroker {
             options: &options,
         });
         Ok(Arc::new(Self {
-            declarer: Declarer::new(Arc::clone(&names), &options),
+            declarer: Arc::new(Declarer::new(Arc::clone(&names), &options)),
             names,
             clock,
             options,
@@ -199,24 +202,57 @@ impl AmqpBroker {
 
     async fn consume_from(&self, queue: &QueueName, window: Window) -> Result<Box<dyn Consumer>> {
         self.check_open()?;
-        let session = self.consuming.session(self.options.connect_patience).await?;
-        let physical = self.names.queue(queue);
+        if self.realm.census.is_retired(queue) {
+            return Err(intake::undeclared(queue));
+        }
         // What is left of a job must have a place to go before the job is taken.
-        self.declarer.find(&session, &physical, queue).await?;
+        let session = self.consuming.session(self.options.connect_patience).await?;
         self.declarer.ensure(&session, &Thing::Base).await?;
+        let physical = self.names.queue(queue);
+        let consumer: Box<dyn Consumer> = if self.declarer.is_own(queue) {
+            Box::new(self.keep(queue, physical, Nature::OfProcess, window).await?)
+        } else if self.realm.census.is_external(queue) {
+            let retry = self.names.queue(&queue.retry());
+            let ours = self.keep(queue, retry, Nature::Durable, window).await?;
+            let theirs = self.keep(queue, queue.as_str().to_owned(), Nature::External, window).await?;
+            Box::new(Pair::new(theirs, ours))
+        } else {
+            self.declarer.find(&session, &physical, queue).await?;
+            Box::new(self.keep(queue, physical, Nature::Durable, window).await?)
+        };
+        self.realm.keep_house();
+        self.turn_wheel();
+        Ok(consumer)
+    }
+
+    /// Begins to keep a consumer of one queue of the broker.
+    async fn keep(&self, queue: &QueueName, physical: String, nature: Nature, window: Window) -> Result<AmqpConsumer> {
         let keeper = Keeper {
             link: Arc::clone(&self.consuming),
-            desk: Desk::new(queue.clone(), window, self.office.clone()),
+            declarer: Arc::clone(&self.declarer),
+            desk: Desk::new(queue.clone(), nature, window, self.office.clone()),
             physical,
             life: self.life.clone(),
             tasks: self.keepers.clone(),
             handle: self.runtime.handle().clone(),
             clock: self.clock.clone(),
         };
-        let consumer = keeper.begin().await?;
-        self.realm.keep_house();
-        self.turn_wheel();
-        Ok(Box::new(consumer))
+        keeper.begin().await
+    }
+
+    async fn undeclare_queue(&self, queue: &QueueName) -> Result<()> {
+        self.check_open()?;
+        let session = self.consuming.session(self.options.connect_patience).await?;
+        if self.declarer.is_own(queue) {
+            return self.declarer.remove_own(&session, queue).await;
+        }
+        let census = &self.realm.census;
+        let patterns = census.patterns(queue).await?;
+        if census.is_external(queue) {
+            return Err(Error::invalid(format!("queue \"{queue}\" is somebody else's, who alone removes it")));
+        }
+        census.retire(queue);
+        self.declarer.retire(&session, queue, &patterns).await
     }
 
     /// Begins to turn the delay wheel, once.
@@ -266,6 +302,10 @@ impl Broker for AmqpBroker {
 
     fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.declare_all(topology))
+    }
+
+    fn undeclare<'a>(&'a self, queue: &'a QueueName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.undeclare_queue(queue))
     }
 
     fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>> {

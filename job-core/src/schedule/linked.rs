@@ -53,9 +53,10 @@ impl LinkedSchedule {
     }
 }
 
-/// Makes the job of a type's schedules; derived code calls it.
+/// Makes the job of a type's schedules; derived code calls it. Its name is all that the compiler lets us say to those whose
+/// type has no `Default`.
 #[doc(hidden)]
-pub fn default_job<J: AnyJob + Default + 'static>() -> Box<dyn AnyJob> {
+pub fn default_job_without_schedule_with<J: AnyJob + Default + 'static>() -> Box<dyn AnyJob> {
     boxed_job(J::default())
 }
 

@@ -24,6 +24,24 @@ pub(crate) fn ctl(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("rabbitmqctl prints UTF-8")
 }
 
+/// Makes a durable exchange exist on the shared node, as its owner would. It stays.
+pub(crate) fn declare_exchange(name: &str, kind: &str) {
+    let resource = format!("rabbit_misc:r(<<\"/\">>, exchange, <<\"{name}\">>)");
+    ctl(&["eval", &format!("rabbit_exchange:declare({resource}, {kind}, true, false, false, [], <<\"tests\">>).")]);
+}
+
+/// Deletes all queues of a namespace of the shared node: one with a delay wheel has 128 of them, and a node that keeps those
+/// of many tests becomes slow.
+pub(crate) fn forget(namespace: &str) {
+    let start = format!("{namespace}.");
+    let eval = format!(
+        "[rabbit_amqqueue:delete(Q, false, false, <<\"tests\">>) || Q <- rabbit_amqqueue:list(), \
+         {{resource, _, queue, N}} <- [amqqueue:get_name(Q)], binary:match(N, <<\"{start}\">>) =:= {{0, {}}}].",
+        start.len()
+    );
+    ctl(&["eval", &eval]);
+}
+
 /// One node, or a cluster, of one test: stopped and forgotten with this value.
 pub(crate) struct Node {
     name: &'static str,

@@ -1,7 +1,7 @@
 //! Our instants against a slow walk that states the policy, and against the crate `croner` where its policy is ours.
 //!
 //! Twelve zones by default; `JOB_SCHEDULE_ZONES=all cargo test -p job-schedule --test oracle` takes one zone for every
-//! distinct set of clock changes that there is.
+//! distinct set of clock changes that there is; that is two minutes of work for one processor.
 
 #![allow(clippy::unwrap_used, reason = "the exemption for tests does not reach their helpers")]
 

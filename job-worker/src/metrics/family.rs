@@ -110,8 +110,8 @@ impl RunFamilies {
             running: gauges(registry, "jobs_running", "Runs in progress.", pair),
             finished: counters(registry, "jobs_finished_total", "Runs that ended, by outcome.", outcome),
             parked: counters(registry, "jobs_parked_total", "Jobs put aside without a run.", pair),
-            duration: histograms(registry, "jobs_attempt_duration_seconds", "How long runs took."),
-            wait: histograms(registry, "jobs_wait_seconds", "How long jobs waited once they could have started."),
+            duration: histograms(registry, "jobs_attempt_duration_seconds", "How long runs took.", pair),
+            wait: histograms(registry, "jobs_wait_seconds", "How long jobs waited once they could have started.", pair),
         }
     }
 
@@ -160,17 +160,17 @@ fn settle_failed(registry: &Registry) -> IntCounter {
     counters(registry, "jobs_settle_failed_total", help, &[]).with_label_values::<&str>(&[])
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+pub(super) fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+pub(super) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     registered(registry, IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
-fn histograms(registry: &Registry, name: &str, help: &str) -> HistogramVec {
+pub(super) fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
     let options = HistogramOpts::new(name, help).buckets(BUCKETS_SECONDS.to_vec());
-    registered(registry, HistogramVec::new(options, &["queue", "kind"]))
+    registered(registry, HistogramVec::new(options, labels))
 }
 
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, family: prometheus::Result<C>) -> C {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use job_core::Error;
 use job_core::name::JobId;
+use job_core::observation::SkipReason;
 
 use super::*;
 
@@ -80,6 +81,35 @@ fn a_scrape_reads_like_this() {
     scene.start();
     scene.metrics.observe(&Observation::ComponentFailed { component: "intake", error: "x", failures: 1 });
     assert_eq!(scene.metrics.render(), include_str!("scrape.txt").replace("VERSION", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_schedule_s_ticks_are_told_by_the_worker_that_leads() {
+    let metrics = Metrics::new();
+    let value = |series: &str| {
+        let text = metrics.render();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse::<f64>().ok())
+    };
+    let (application, schedule) = ("shop", "nightly");
+    let tick = "2026-01-01T12:00:00Z".parse().unwrap();
+    metrics.observe(&Observation::Leads { application, is_leading: true });
+    for lateness in [Duration::from_millis(20), Duration::from_secs(4)] {
+        metrics.observe(&Observation::Ticked { application, schedule, tick, lateness });
+    }
+    metrics.observe(&Observation::TicksSkipped { application, schedule, count: 3, reason: SkipReason::Missed });
+    let labels = r#"application="shop",schedule="nightly""#;
+    for (series, expected) in [
+        (r#"jobs_schedule_leader{application="shop"}"#.to_owned(), 1.0),
+        (format!("jobs_schedule_lateness_seconds_bucket{{{labels},le=\"0.025\"}}"), 1.0),
+        (format!("jobs_schedule_lateness_seconds_sum{{{labels}}}"), 4.02),
+        (format!("jobs_schedule_last_run_timestamp_seconds{{{labels}}}"), 1_767_268_804.0),
+        (r#"jobs_schedule_skipped_total{application="shop",reason="missed",schedule="nightly"}"#.to_owned(), 3.0),
+        (r#"jobs_schedule_skipped_total{application="shop",reason="overlap",schedule="nightly"}"#.to_owned(), 0.0),
+    ] {
+        assert_eq!(value(&series), Some(expected), "{series}");
+    }
+    metrics.observe(&Observation::Leads { application, is_leading: false });
+    assert_eq!(value(r#"jobs_schedule_leader{application="shop"}"#), Some(0.0));
 }
 
 #[test]

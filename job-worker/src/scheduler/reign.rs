@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use job_core::broker::{Fire, JobState, Leadership, Ledger, Outgoing};
-use job_core::clock::{Timestamp, later};
+use job_core::clock::{Timestamp, duration_until, later};
 use job_core::error::{Error, Result};
-use job_core::observation::Observation;
+use job_core::observation::{Observation, SkipReason};
 use job_core::schedule::{Origin, Overlap, RunEntry, ScheduleKey};
 use serde_json::{Value, to_value};
 
@@ -35,8 +35,10 @@ pub(super) struct Reign<'a> {
 
 /// What became of an attempt to fire.
 enum Attempt {
-    /// It is dealt with.
-    Done,
+    /// Its job is stored.
+    Fired,
+    /// It is dealt with: it was fired before, or never can be.
+    Over,
     /// Nobody knows; the same again.
     Again,
 }
@@ -126,8 +128,14 @@ impl<'a> Reign<'a> {
             next = next.min(self.run_asked_for(plan).await?);
             let paused = self.settings.pause(&plan.key);
             let recurrence = plan.recurrence.to_string();
-            let written = self.settings.tick(&plan.key);
-            let book = self.books.entry(plan.key.clone()).or_insert_with(|| Book::open(written, &recurrence, now));
+            if !self.books.contains_key(&plan.key) {
+                let mut book = Book::open(self.settings.tick(&plan.key), &recurrence, now);
+                // Ticks are written down from time to time only: none that was fired since is missed.
+                let latest = self.leadership.latest(&plan.key.to_string()).await?;
+                latest.into_iter().for_each(|tick| book.deal_with(tick));
+                self.books.insert(plan.key.clone(), book);
+            }
+            let book = self.book(&plan.key);
             book.follow(&recurrence, paused.as_ref(), now);
             if paused.is_some_and(|paused| paused.is_paused) {
                 continue;
@@ -144,22 +152,30 @@ impl<'a> Reign<'a> {
     async fn fire_due(&mut self, plan: &Plan, now: Timestamp) -> Result<Timestamp> {
         let last = self.book(&plan.key).entry.last;
         let due = due(&plan.recurrence, plan.entry.schedule.missed, last, now);
+        self.skip(&plan.key, &due.skip, SkipReason::Missed);
         for tick in due.fire {
             if self.is_overlapping(plan).await? {
-                self.book(&plan.key).deal_with(tick);
+                self.skip(&plan.key, &[tick], SkipReason::Overlap);
                 continue;
             }
             let message = plan.tick(&self.scheduler.client, tick);
             match self.fire(&plan.key, &plan.key.to_string(), tick, message).await? {
                 Attempt::Again => return Ok(self.soon()),
-                Attempt::Done => {
-                    self.book(&plan.key).note_fired(tick, plan.entry.schedule.overlap);
-                }
+                Attempt::Fired => self.tell_ticked(&plan.key, tick),
+                Attempt::Over => {}
             }
+            self.book(&plan.key).note_fired(tick, plan.entry.schedule.overlap);
         }
-        let book = self.book(&plan.key);
-        book.deal_with(due.last);
-        Ok(plan.recurrence.next_after(book.entry.last).unwrap_or(Timestamp::MAX_UTC))
+        let last = self.book(&plan.key).entry.last;
+        Ok(plan.recurrence.next_after(last).unwrap_or(Timestamp::MAX_UTC))
+    }
+
+    /// Passes ticks by that get no job.
+    fn skip(&mut self, key: &ScheduleKey, ticks: &[Timestamp], reason: SkipReason) {
+        let (count, Some(last)) = (ticks.len(), ticks.last()) else { return };
+        self.book(key).deal_with(*last);
+        let (application, schedule) = (key.application(), key.name());
+        self.scheduler.observers.emit(&Observation::TicksSkipped { application, schedule, count, reason });
     }
 
     /// True while the job of the last tick that has one is stored and not dead.
@@ -201,18 +217,19 @@ impl<'a> Reign<'a> {
             Ok(message) => {
                 let fired = self.leadership.fire(name, tick, message.clone()).await;
                 if let Ok(Fire::Fired) = fired {
-                    self.observe(&message);
+                    self.tell_enqueued(&message);
                 }
                 fired
             }
             Err(error) => Err(error),
         };
         match fired {
-            Ok(Fire::Fired | Fire::Stale) => Ok(Attempt::Done),
+            Ok(Fire::Fired) => Ok(Attempt::Fired),
+            Ok(Fire::Stale) => Ok(Attempt::Over),
             Err(error) if error.is_unconfirmed() => Ok(Attempt::Again),
             Err(error) if error.is_invalid() || error.is_rejected() => {
                 self.tell(key, &error);
-                Ok(Attempt::Done)
+                Ok(Attempt::Over)
             }
             Err(error) => Err(error),
         }
@@ -244,7 +261,13 @@ impl<'a> Reign<'a> {
         self.books.get_mut(key).expect("the round opened it")
     }
 
-    fn observe(&self, message: &Outgoing) {
+    fn tell_ticked(&self, key: &ScheduleKey, tick: Timestamp) {
+        let lateness = duration_until(tick, self.scheduler.clock.now());
+        let (application, schedule) = (key.application(), key.name());
+        self.scheduler.observers.emit(&Observation::Ticked { application, schedule, tick, lateness });
+    }
+
+    fn tell_enqueued(&self, message: &Outgoing) {
         if let (Some(queue), Some(kind)) = (message.target.queue(), &message.envelope.kind) {
             self.scheduler.observers.emit(&Observation::Enqueued { queue, kind, id: &message.envelope.id });
         }

@@ -13,20 +13,9 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Reads what the processes wrote down, each in a file of its own beside `path`.
+    /// Reads what the processes wrote down.
     pub(crate) fn read(path: &Path) -> Self {
-        let name = path.file_name().expect("a file's name").to_string_lossy().into_owned() + ".";
-        let entries = std::fs::read_dir(path.parent().expect("a folder")).expect("readable");
-        let files = entries
-            .map(|entry| entry.expect("readable").path())
-            .filter(|file| file.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name)));
-        let mut text = String::new();
-        for file in files {
-            let whole = String::from_utf8_lossy(&std::fs::read(file).expect("readable")).into_owned();
-            // A kill can tear the last line: what it would have said is not known to anybody.
-            text.push_str(whole.rfind('\n').map_or("", |end| &whole[..=end]));
-        }
-        Self::parse(&text)
+        Self::parse(&text(path))
     }
 
     fn parse(text: &str) -> Self {
@@ -102,6 +91,22 @@ impl History {
         }
         faults
     }
+}
+
+/// Returns all whole lines that the processes wrote, each in a file of its own beside `path`.
+pub(crate) fn text(path: &Path) -> String {
+    let name = path.file_name().expect("a file's name").to_string_lossy().into_owned() + ".";
+    let entries = std::fs::read_dir(path.parent().expect("a folder")).expect("readable");
+    let files = entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|file| file.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name)));
+    let mut text = String::new();
+    for file in files {
+        let whole = String::from_utf8_lossy(&std::fs::read(file).expect("readable")).into_owned();
+        // A kill can tear the last line: what it would have said is not known to anybody.
+        text.push_str(whole.rfind('\n').map_or("", |end| &whole[..=end]));
+    }
+    text
 }
 
 #[test]

@@ -54,10 +54,15 @@ impl Scene {
     /// On the broker that this run of the tests is to try.
     pub(crate) async fn new() -> Self {
         match std::env::var("JOB_TEST_BROKER").as_deref() {
-            Ok("rabbitmq") => Self::set(tempfile::tempdir().expect("a temporary folder"), namespace()).await,
+            Ok("rabbitmq") => Self::on_rabbitmq().await,
             Ok(other) => panic!("JOB_TEST_BROKER is \"rabbitmq\" or not set, not {other:?}"),
             Err(_) => Self::on_file().await,
         }
+    }
+
+    /// On a namespace of the shared node, whatever broker this run is to try.
+    pub(crate) async fn on_rabbitmq() -> Self {
+        Self::set(tempfile::tempdir().expect("a temporary folder"), namespace()).await
     }
 
     pub(crate) async fn on_file() -> Self {
@@ -85,12 +90,22 @@ impl Scene {
         self.url.strip_prefix("sqlite:").expect("this scene is on a file").into()
     }
 
+    /// The namespace of a scene on RabbitMQ.
+    pub(crate) fn namespace(&self) -> String {
+        self.url.split_once("namespace=").expect("this scene is on RabbitMQ").1.to_owned()
+    }
+
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
     pub(crate) fn history(&self) -> History {
         History::read(&self.path("history"))
+    }
+
+    /// All lines of the history.
+    pub(crate) fn history_text(&self) -> String {
+        crate::history::text(&self.path("history"))
     }
 
     pub(crate) async fn enqueue(&self, kind: &str, payload: Value) -> JobId {
@@ -114,6 +129,11 @@ impl Scene {
     /// Runs a command of the fixture worker, which knows its own jobs.
     pub(crate) fn fixture(&self, args: &[&str]) -> Answer {
         Answer::of(self.command(args), "")
+    }
+
+    /// A command of the worker with schedules.
+    pub(crate) fn scheduler(&self, args: &[&str]) -> Command {
+        self.program(env!("CARGO_BIN_EXE_fixture-scheduler"), args)
     }
 
     /// Runs a command of the worker with subscriptions.
@@ -165,9 +185,19 @@ impl Scene {
     }
 
     pub(crate) fn start(&self, args: &[&str]) -> Process {
+        self.start_as(self.command(args))
+    }
+
+    /// Starts the worker with subscriptions.
+    pub(crate) fn start_subscriber(&self, args: &[&str]) -> Process {
+        self.start_as(self.program(env!("CARGO_BIN_EXE_fixture-subscriber"), args))
+    }
+
+    /// Starts a worker that is another program than the usual one.
+    pub(crate) fn start_as(&self, mut command: Command) -> Process {
         let log = self.path(&format!("log.{}", self.processes.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&log).expect("a log file");
-        let child = self.command(args).stderr(file).spawn().expect("the fixture worker starts");
+        let child = command.stderr(file).spawn().expect("the fixture worker starts");
         Process { child, log }
     }
 
@@ -194,7 +224,7 @@ impl Scene {
 }
 
 impl Answer {
-    fn of(mut command: Command, stdin: &str) -> Self {
+    pub(crate) fn of(mut command: Command, stdin: &str) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

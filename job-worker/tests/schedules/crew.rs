@@ -1,12 +1,14 @@
 //! Workers on one store under one clock, and what they have fired and run.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use job_core::broker::Broker;
+use job_core::broker::amqp::{AmqpBroker, AmqpOptions};
 use job_core::broker::memory::MemoryBroker;
 use job_core::broker::sqlite::{SqliteBroker, SqliteOptions};
-use job_core::clock::{Clock, Timestamp};
+use job_core::clock::{Clock, Timestamp, later};
 use job_core::error::Result;
 use job_core::observation::Observation;
 use job_core::schedule::ScheduleKey;
@@ -14,6 +16,8 @@ use job_core::{Client, Context, Job, JobError, JobId, Perform};
 use job_worker::{StopHandle, Stopped, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
+
+use crate::amqp_node;
 
 /// How long something may take in real time: a bound on liveness, not a measure of speed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,13 +27,31 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Store {
     Memory(Arc<MemoryBroker>),
     Sqlite(Arc<tempfile::TempDir>, Clock),
+    /// On the shared node. Real time passes there: it could not work without.
+    Rabbitmq(Arc<Namespace>, Clock),
+}
+
+/// A namespace that nobody else has, and that is gone with this value.
+pub(crate) struct Namespace(String);
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        amqp_node::forget(&self.0);
+    }
 }
 
 impl Store {
-    pub(crate) fn all(start: &str) -> [(Self, Clock); 2] {
+    /// Those whose time stands still until a test moves it.
+    pub(crate) fn exact(start: &str) -> [(Self, Clock); 2] {
         let (one, other) = (Clock::manual(at(start)), Clock::manual(at(start)));
         let folder = Arc::new(tempfile::tempdir().unwrap());
         [(Self::Memory(MemoryBroker::new(one.clone())), one), (Self::Sqlite(folder, other.clone()), other)]
+    }
+
+    pub(crate) fn all(start: &str) -> impl Iterator<Item = (Self, Clock)> {
+        let namespace = Arc::new(Namespace(format!("schedules-{:016x}", fastrand::u64(..))));
+        let clock = Clock::settable(at(start));
+        Self::exact(start).into_iter().chain([(Self::Rabbitmq(namespace, clock.clone()), clock)])
     }
 
     /// Opens it as another process would.
@@ -41,6 +63,11 @@ impl Store {
                 let options = SqliteOptions { is_shared: false, ..SqliteOptions::default() };
                 Process::Sqlite(SqliteBroker::open(path, options, clock.clone()).await.unwrap())
             }
+            Self::Rabbitmq(namespace, clock) => {
+                let url = format!("{}?namespace={}", amqp_node::url(), namespace.0);
+                let broker = AmqpBroker::connect(&url, AmqpOptions::default(), clock.clone()).await;
+                Process::Rabbitmq(broker.unwrap())
+            }
         }
     }
 }
@@ -49,6 +76,7 @@ impl Store {
 pub(crate) enum Process {
     Memory(Arc<MemoryBroker>),
     Sqlite(Arc<SqliteBroker>),
+    Rabbitmq(Arc<AmqpBroker>),
 }
 
 impl Process {
@@ -56,6 +84,7 @@ impl Process {
         Client::new(match self {
             Self::Memory(broker) => Arc::clone(broker) as Arc<dyn Broker>,
             Self::Sqlite(broker) => Arc::clone(broker) as _,
+            Self::Rabbitmq(broker) => Arc::clone(broker) as _,
         })
     }
 
@@ -63,6 +92,7 @@ impl Process {
         match self {
             Self::Memory(broker) => broker.kill(),
             Self::Sqlite(broker) => broker.kill(),
+            Self::Rabbitmq(broker) => broker.kill(),
         }
     }
 }
@@ -111,26 +141,38 @@ pub(crate) struct Crew {
     pub(crate) client: Client,
     pub(crate) fired: Ids,
     pub(crate) ran: Ids,
+    /// How many ticks were said to have got no job.
+    pub(crate) skipped: Arc<AtomicUsize>,
 }
 
 impl Crew {
     pub(crate) async fn new((store, clock): (Store, Clock)) -> Self {
         let client = store.open().await.client();
-        Self { store, clock, client, fired: Ids::default(), ran: Ids::default() }
+        Self { store, clock, client, fired: Ids::default(), ran: Ids::default(), skipped: Arc::default() }
     }
 
     pub(crate) async fn hire(&self, build: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Member {
         let process = self.store.open().await;
-        let fired = self.fired.clone();
-        let observer = move |observation: &Observation<'_>| {
-            if let Observation::Enqueued { id, .. } = observation {
-                fired.push((*id).clone());
+        let (fired, skipped) = (self.fired.clone(), Arc::clone(&self.skipped));
+        let observer = move |observation: &Observation<'_>| match observation {
+            Observation::Enqueued { id, .. } => fired.push((*id).clone()),
+            Observation::TicksSkipped { count, .. } => {
+                skipped.fetch_add(*count, Ordering::Relaxed);
             }
+            _ => {}
         };
         let builder = Worker::builder().client(process.client()).state(self.ran.clone()).observer(Arc::new(observer));
         let worker = build(builder).build().unwrap();
         let stop = worker.stop_handle();
         Member { process, stop, running: tokio::spawn(worker.run()) }
+    }
+
+    /// Lets so much time go by, on the wall at least.
+    pub(crate) fn advance(&self, duration: Duration) {
+        match self.store {
+            Store::Memory(_) | Store::Sqlite(..) => self.clock.advance(duration),
+            Store::Rabbitmq(..) => self.clock.set_wall(later(self.clock.now(), duration)),
+        }
     }
 
     /// Waits until the leader has looked at all schedules, by a run of the last one that is asked for.
@@ -140,7 +182,7 @@ impl Crew {
         self.until("the marker", || self.fired.count(&id) > 0).await;
     }
 
-    /// Waits until something is so. Time stands still, but for those who wait for another moment.
+    /// Waits until something is so.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let real = Clock::system();
         let waited = real.timeout(PATIENCE, async {

@@ -19,7 +19,7 @@ fn every_20_s(worker: WorkerBuilder) -> WorkerBuilder {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_ticks_of_four_schedulers_run_once_each() {
-    for store in Store::all("2026-11-24T00:00:00Z") {
+    for store in Store::exact("2026-11-24T00:00:00Z") {
         let crew = Crew::new(store).await;
         let mut members = Vec::new();
         for _ in 0..4 {
@@ -39,7 +39,7 @@ async fn a_thousand_ticks_of_four_schedulers_run_once_each() {
                 }
                 members.push(crew.hire(every_20_s).await);
             }
-            crew.clock.advance(PERIOD);
+            crew.advance(PERIOD);
             crew.until(&format!("run {n}"), || crew.ran.count(id) > 0).await;
         }
         for member in members {
@@ -52,11 +52,11 @@ async fn a_thousand_ticks_of_four_schedulers_run_once_each() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_fire_of_a_finished_tick_is_stale() {
-    for store in Store::all("2026-11-24T00:00:00Z") {
+    for store in Store::exact("2026-11-24T00:00:00Z") {
         let crew = Crew::new(store).await;
         let member = crew.hire(every_20_s).await;
         crew.until_known("beat").await;
-        crew.clock.advance(PERIOD);
+        crew.advance(PERIOD);
         let (tick, id) = (crew.clock.now(), key("beat").tick_id(crew.clock.now()));
         crew.until("the run", || crew.ran.count(&id) > 0).await;
         member.stop().await;
@@ -71,7 +71,7 @@ async fn a_second_fire_of_a_finished_tick_is_stale() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orderly_leader_is_followed_at_once() {
-    for store in Store::all("2026-11-24T00:00:00Z") {
+    for store in Store::exact("2026-11-24T00:00:00Z") {
         let crew = Crew::new(store).await;
         let first = crew.hire(every_20_s).await;
         crew.until_known("beat").await;
@@ -87,7 +87,7 @@ async fn an_orderly_leader_is_followed_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_run_that_was_asked_for_gets_its_job_whatever_the_clock_shows() {
-    for store in Store::all("2026-11-24T12:00:00Z") {
+    for store in Store::exact("2026-11-24T12:00:00Z") {
         let crew = Crew::new(store).await;
         let first = crew.hire(every_20_s).await;
         crew.until_known("beat").await;

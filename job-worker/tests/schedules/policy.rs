@@ -1,5 +1,6 @@
 //! What becomes of ticks that nobody fired in time, of clocks that are set, and of schedules that pause.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use job_core::JobId;
@@ -49,10 +50,10 @@ async fn missed_ticks_run_as_their_policies_say() {
         let member = crew.hire(policies).await;
         crew.settle().await;
         member.stop().await;
-        crew.clock.advance(HOUR * 3);
+        crew.advance(HOUR * 3);
         let member = crew.hire(policies).await;
         crew.settle().await;
-        crew.clock.advance(HOUR / 2);
+        crew.advance(HOUR / 2);
         crew.settle().await;
         member.stop().await;
         let [ten, eleven, noon, one] = [10, 11, 12, 13].map(|hour| format!("2026-11-24T{hour}:00:00Z"));
@@ -61,7 +62,31 @@ async fn missed_ticks_run_as_their_policies_say() {
         assert_eq!(crew.fired_of("last-two", &all), [&*eleven, &noon, &one]);
         assert_eq!(crew.fired_of("once", &all), [&*noon, &one]);
         assert_eq!(crew.fired_of("skip", &all), [&*one]);
+        // Of the three: none, one, two, and all of them.
+        assert_eq!(crew.skipped.load(Ordering::Relaxed), 6);
         crew.assert_nothing_twice();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_takes_no_tick_for_missed_that_was_fired() {
+    let often = |worker| marked(worker).schedule("often", Schedule::every(Duration::from_secs(20)), || Beat);
+    for store in Store::all("2026-11-24T09:30:00Z") {
+        let crew = Crew::new(store).await;
+        let member = crew.hire(often).await;
+        crew.settle().await;
+        // Within the minute for which the leader writes no more than its first tick down.
+        for _ in 0..2 {
+            crew.advance(Duration::from_secs(20));
+            crew.settle().await;
+        }
+        member.kill();
+        let member = crew.hire(often).await;
+        crew.settle().await;
+        member.stop().await;
+        let ticks = ["2026-11-24T09:30:20Z", "2026-11-24T09:30:40Z"];
+        assert_eq!(crew.fired_of("often", &ticks), ticks);
+        assert_eq!(crew.skipped.load(Ordering::Relaxed), 0, "ticks were said to have got no job");
     }
 }
 
@@ -88,7 +113,7 @@ async fn a_clock_that_is_set_makes_no_burst_and_loses_no_day() {
             crew.settle().await;
             let burst = crew.fired.all().len() - before - 1;
             assert!(burst <= 2, "{burst} jobs at once in hour {hour}");
-            crew.clock.advance(HOUR);
+            crew.advance(HOUR);
             crew.settle().await;
         }
         member.stop().await;
@@ -108,11 +133,11 @@ async fn a_pause_holds_ticks_back_and_its_end_makes_up_for_none() {
         assert!(schedules.pause("all").await.unwrap());
         assert!(!schedules.pause("all").await.unwrap(), "it pauses already");
         crew.settle().await;
-        crew.clock.advance(HOUR * 2);
+        crew.advance(HOUR * 2);
         crew.settle().await;
         assert!(schedules.resume("all").await.unwrap());
         crew.settle().await;
-        crew.clock.advance(HOUR);
+        crew.advance(HOUR);
         crew.settle().await;
         member.stop().await;
         let times = ["2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z", "2026-11-24T12:00:00Z"];
@@ -123,7 +148,8 @@ async fn a_pause_holds_ticks_back_and_its_end_makes_up_for_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tick_is_left_out_while_the_job_before_it_has_not_ended() {
-    for store in Store::all("2026-11-24T09:30:00Z") {
+    // RabbitMQ cannot look for a job by its id.
+    for store in Store::exact("2026-11-24T09:30:00Z") {
         let crew = Crew::new(store).await;
         let schedules = |worker| {
             marked(worker).schedule("patient", hourly(Missed::Once).overlap(Overlap::Skip), || Beat).schedule(
@@ -136,12 +162,12 @@ async fn a_tick_is_left_out_while_the_job_before_it_has_not_ended() {
         let member = crew.hire(schedules).await;
         crew.settle().await;
         for _ in 0..2 {
-            crew.clock.advance(HOUR);
+            crew.advance(HOUR);
             crew.settle().await;
         }
         let client = &crew.client;
         assert!(client.cancel(&key("patient").tick_id(at("2026-11-24T10:00:00Z"))).await.unwrap());
-        crew.clock.advance(HOUR);
+        crew.advance(HOUR);
         crew.settle().await;
         member.stop().await;
         let times = ["2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z", "2026-11-24T12:00:00Z"];
@@ -159,17 +185,17 @@ async fn a_client_makes_changes_and_removes_schedules_while_workers_run() {
         let schedules = crew.client.schedules();
         schedules.upsert("made", hourly(Missed::Once), Beat).await.unwrap();
         crew.settle().await;
-        crew.clock.advance(HOUR);
+        crew.advance(HOUR);
         crew.settle().await;
         // From now on at half past: no tick of that was missed.
         schedules.upsert("made", Schedule::cron("30 * * * *"), Beat).await.unwrap();
         crew.settle().await;
-        crew.clock.advance(HOUR);
+        crew.advance(HOUR);
         crew.settle().await;
         assert!(schedules.remove("made").await.unwrap());
         assert!(!schedules.remove("made").await.unwrap());
         crew.settle().await;
-        crew.clock.advance(HOUR);
+        crew.advance(HOUR);
         crew.settle().await;
         member.stop().await;
         let hours = ["2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z", "2026-11-24T12:00:00Z"];

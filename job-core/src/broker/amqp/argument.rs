@@ -14,9 +14,9 @@
 //! | ledger | `x-max-length-bytes` | 64 MiB | the cap; the snapshots within it hold every setting |
 //! | ledger | `x-stream-max-segment-size-bytes` | 4 MiB | a stream is cut by whole segments, of 500 MB by default: the cap would be eight times exceeded before it counts |
 //! | exchanges `jobs`, `jobs.only`, `jobs.dead` | `alternate-exchange` | `jobs.unrouted` | what no queue takes is kept; `mandatory` cannot be trusted with more than one message in flight |
-//! | locks | `x-queue-type` | `classic` | where a virtual host's default is another type, an exclusive queue would be refused |
+//! | locks, queues of a process | `x-queue-type` | `classic` | where a virtual host's default is another type, an exclusive queue would be refused |
 //!
-//! A lock is exclusive and not durable: its owner's connection is all there is to it. Events have no alternate exchange:
+//! A lock and a queue of a process are exclusive and not durable: their owner's connection is all there is to them. Events have no alternate exchange:
 //! what nobody hears is gone, by design. Integers are written as signed 64-bit ones.
 
 use lapin::ExchangeKind;
@@ -55,6 +55,8 @@ pub(super) enum QueueKind<'a> {
     Slot,
     /// What a leader owns.
     Lock,
+    /// Events for this process alone.
+    Own,
 }
 
 /// The exchanges that are ours.
@@ -76,7 +78,7 @@ pub(super) fn queue(kind: QueueKind<'_>, names: &Names) -> FieldTable {
         QueueKind::Work(queue) => dead_lettered(quorum(WORK_DELIVERIES_MAX), queue, names),
         QueueKind::Suspect(queue) => dead_lettered(quorum(DELIVERIES_UNLIMITED), queue, names),
         QueueKind::Dead | QueueKind::Unrouted | QueueKind::Slot => quorum(DELIVERIES_UNLIMITED),
-        QueueKind::Lock => table(&[("x-queue-type", text("classic"))]),
+        QueueKind::Lock | QueueKind::Own => table(&[("x-queue-type", text("classic"))]),
     }
 }
 
@@ -178,7 +180,9 @@ mod tests {
         }
         let ledger = ["x-max-length-bytes=67108864", "x-queue-type=stream", "x-stream-max-segment-size-bytes=4194304"];
         check(&super::ledger(LEDGER_BYTES_MAX, LEDGER_SEGMENT_BYTES), &ledger);
-        check(&queue(QueueKind::Lock, &names), &["x-queue-type=classic"]);
+        for kind in [QueueKind::Lock, QueueKind::Own] {
+            check(&queue(kind, &names), &["x-queue-type=classic"]);
+        }
     }
 
     #[test]

@@ -66,14 +66,16 @@ impl AmqpConsumer {
         Poll::Pending
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+    /// Polls whether there is something; see [`ready`](Consumer::ready).
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
         self.poll_take(cx).map_ok(|taken| {
             self.peeked = taken;
             self.peeked.is_some()
         })
     }
 
-    fn poll_many(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Result<Vec<Delivery>>> {
+    /// Polls for what is there; see [`next_many`](Consumer::next_many).
+    pub(super) fn poll_many(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Result<Vec<Delivery>>> {
         let mut deliveries = Vec::new();
         while deliveries.len() < max {
             match self.poll_take(cx) {

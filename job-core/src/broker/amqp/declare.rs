@@ -21,12 +21,16 @@ use crate::broker::amqp::session::Session;
 use crate::error::{Error, Result};
 use crate::name::{ExchangeName, QueueName};
 use crate::sabotage::{self, Mutant};
-use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Topology};
+use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Queue, Topology};
 
 mod look;
 mod mismatch;
 mod mute;
+mod own;
+mod retire;
 mod youth;
+
+use own::Own;
 
 /// What can be declared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +39,10 @@ pub(super) enum Thing {
     Base,
     /// A queue of jobs, its dead queue, and the keys by which they are reached.
     Queue(QueueName),
+    /// A queue that goes with this process, and its bindings: both are gone with the connection.
+    Own(QueueName),
+    /// The queue of ours beside somebody else's of this name.
+    Retry(QueueName),
     /// A slot of the delay wheel.
     Slot {
         level: u8,
@@ -56,6 +64,7 @@ pub(super) enum Thing {
 pub(super) struct Declarer {
     names: Arc<Names>,
     known: Mutex<Known>,
+    own: Own,
     /// The age from which on a queue is trusted.
     youth: Duration,
     /// One declares at a time: a thousand callers that begin at once need one exchange, not a thousand channels.
@@ -75,7 +84,13 @@ struct Known {
 
 impl Declarer {
     pub(super) fn new(names: Arc<Names>, options: &AmqpOptions) -> Self {
-        Self { names, known: Mutex::default(), youth: options.queue_youth, turn: tokio::sync::Mutex::default() }
+        Self {
+            names,
+            known: Mutex::default(),
+            own: Own::default(),
+            youth: options.queue_youth,
+            turn: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Declares a thing, unless that was done on this connection.
@@ -116,26 +131,33 @@ impl Declarer {
     /// # Errors
     /// As [`ensure`](Self::ensure).
     pub(super) async fn topology(&self, session: &Session, topology: &Topology) -> Result<()> {
-        if let Some(queue) = topology.queues.iter().find(|queue| queue.lifetime == Lifetime::Process) {
-            // A durable one would gather events for ever after the process has gone.
-            let name = &queue.name;
-            return Err(Error::unsupported(format!(
-                "the broker \"amqp\" has no queues that go with a process: \"{name}\""
-            )));
-        }
         self.ensure(session, &Thing::Base).await?;
         self.raise(session, topology).await?;
         for queue in &topology.queues {
-            if queue.is_external {
-                self.find(session, queue.name.as_str(), &queue.name).await?;
-            } else {
-                self.ensure(session, &Thing::Queue(queue.name.clone())).await?;
-            }
+            self.declare_queue(session, queue).await?;
         }
         for binding in &topology.bindings {
             self.ensure(session, &Thing::Binding(binding.clone())).await?;
+            self.own.bind(binding);
         }
         Ok(())
+    }
+
+    async fn declare_queue(&self, session: &Session, queue: &Queue) -> Result<()> {
+        let name = &queue.name;
+        if queue.is_external {
+            self.find(session, name.as_str(), name).await.map_err(|error| missing(name, error))?;
+            return self.ensure(session, &Thing::Retry(name.clone())).await;
+        }
+        if queue.lifetime == Lifetime::Process {
+            self.ensure(session, &Thing::Own(name.clone())).await?;
+            self.own.add(name);
+            return Ok(());
+        }
+        if self.own.has(name) {
+            return Err(Error::invalid(format!("queue \"{name}\" exists, and goes with this process")));
+        }
+        self.ensure(session, &Thing::Queue(name.clone())).await
     }
 
     /// Checks that a queue exists.
@@ -186,6 +208,8 @@ impl Work<'_> {
         match thing {
             Thing::Base => self.base().await,
             Thing::Queue(queue) => self.job_queue(queue).await,
+            Thing::Own(queue) => self.own_queue(queue).await,
+            Thing::Retry(queue) => self.retry_queue(queue).await,
             Thing::Slot { level, index } => {
                 let slot = self.names.slot(*level, *index);
                 self.queue(&slot, QueueKind::Slot).await?;
@@ -238,34 +262,50 @@ impl Work<'_> {
     }
 
     async fn binding(&mut self, binding: &Binding) -> Result<()> {
-        self.job_queue(&binding.queue).await?;
+        if !self.declarer.own.has(&binding.queue) {
+            self.job_queue(&binding.queue).await?;
+        }
+        self.bind_events(binding).await
+    }
+
+    async fn bind_events(&mut self, binding: &Binding) -> Result<()> {
         let queue = self.names.queue(&binding.queue);
-        let (exchange, pattern) = match &binding.pattern {
-            Pattern::Foreign { exchange, pattern } => {
-                self.find_exchange(exchange.as_str()).await?;
-                (exchange.as_str().to_owned(), &**pattern)
-            }
-            pattern => (self.event_exchange(pattern).await?, pattern),
-        };
-        let (key, arguments) = rule(pattern);
+        let exchange = self.exchange_of(&binding.pattern)?;
+        match &binding.pattern {
+            Pattern::Foreign { .. } => self.find_exchange(&exchange).await?,
+            Pattern::Topic(_) => self.exchange(&exchange, Exchange::EventsTopic).await?,
+            Pattern::Direct(_) => self.exchange(&exchange, Exchange::EventsDirect).await?,
+            Pattern::Headers { .. } => self.exchange(&exchange, Exchange::EventsHeaders).await?,
+            Pattern::Fanout(_) => self.exchange(&exchange, Exchange::EventsFanout).await?,
+        }
+        let (key, arguments) = rule(&binding.pattern);
         self.bind(&queue, &exchange, key, arguments).await
     }
 
-    /// Declares the exchange of ours whose events a pattern is about.
-    async fn event_exchange(&mut self, pattern: &Pattern) -> Result<String> {
-        let (physical, exchange) = match pattern {
-            Pattern::Topic(_) => (self.names.events(), Exchange::EventsTopic),
-            Pattern::Direct(_) => (self.names.events_direct(), Exchange::EventsDirect),
-            Pattern::Headers { .. } => (self.names.events_headers(), Exchange::EventsHeaders),
-            Pattern::Fanout(name) => (self.names.fanout(name)?, Exchange::EventsFanout),
-            Pattern::Foreign { exchange, .. } => return Ok(exchange.as_str().to_owned()),
-        };
-        self.exchange(&physical, exchange).await?;
-        Ok(physical)
+    /// Returns the exchange whose events a pattern is about.
+    fn exchange_of(&self, pattern: &Pattern) -> Result<String> {
+        Ok(match pattern {
+            Pattern::Topic(_) => self.names.events(),
+            Pattern::Direct(_) => self.names.events_direct(),
+            Pattern::Headers { .. } => self.names.events_headers(),
+            Pattern::Fanout(name) => self.names.fanout(name)?,
+            Pattern::Foreign { exchange, .. } => exchange.as_str().to_owned(),
+        })
+    }
+
+    /// Declares what takes somebody else's place where we have to send: retries of that queue, what is put back among its
+    /// jobs, and what our own programs enqueue there. Theirs is never bound to anything of ours.
+    async fn retry_queue(&mut self, queue: &QueueName) -> Result<()> {
+        let retry = queue.retry();
+        self.job_queue(&retry).await?;
+        let (retry, key) = (self.names.queue(&retry), self.names.queue(queue));
+        self.bind(&retry, &self.names.jobs(), &key, FieldTable::default()).await?;
+        self.bind(&retry, &self.names.only(), &key, FieldTable::default()).await
     }
 
     async fn queue(&mut self, physical: &str, kind: QueueKind<'_>) -> Result<()> {
-        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let is_own = matches!(kind, QueueKind::Own);
+        let options = QueueDeclareOptions { durable: !is_own, exclusive: is_own, ..QueueDeclareOptions::default() };
         let arguments = argument::queue(kind, self.names);
         let what = format!("declare the queue \"{physical}\"");
         let channel = self.channel().await?;
@@ -308,6 +348,13 @@ impl Work<'_> {
             let _ = self.session.answer("close a channel", channel.close(200, "OK".into())).await;
         }
     }
+}
+
+fn missing(queue: &QueueName, error: Error) -> Error {
+    if !error.is_invalid() {
+        return error;
+    }
+    Error::invalid(format!("there is no queue \"{queue}\"; whoever owns it must declare it before it is used"))
 }
 
 fn kind_of(queue: &QueueName) -> QueueKind<'_> {

@@ -22,6 +22,17 @@ use crate::name::QueueName;
 /// The pause before an outcome that nobody confirmed is published again.
 const UNCONFIRMED_PAUSE: Duration = Duration::from_millis(200);
 
+/// Whose queue a consumer has, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// Ours, kept until an operator removes it.
+    Durable,
+    /// It goes with this process: nothing is kept beyond a run.
+    OfProcess,
+    /// Somebody else's, as it is.
+    External,
+}
+
 /// What the settlements of one broker share.
 #[derive(Clone, Debug)]
 pub(super) struct Office {
@@ -39,6 +50,7 @@ pub(super) struct Office {
 #[derive(Debug)]
 pub(super) struct Desk {
     queue: QueueName,
+    nature: Nature,
     office: Office,
     pace: Pace,
     /// The pace has changed.
@@ -55,12 +67,23 @@ pub(super) enum Errand {
 }
 
 impl Desk {
-    pub(super) fn new(queue: QueueName, window: Window, office: Office) -> Arc<Self> {
-        Arc::new(Self { queue, office, pace: Pace::new(window), changed: Notify::new(), current: Mutex::default() })
+    pub(super) fn new(queue: QueueName, nature: Nature, window: Window, office: Office) -> Arc<Self> {
+        Arc::new(Self {
+            queue,
+            nature,
+            office,
+            pace: Pace::new(window),
+            changed: Notify::new(),
+            current: Mutex::default(),
+        })
     }
 
     pub(super) fn queue(&self) -> &QueueName {
         &self.queue
+    }
+
+    pub(super) fn nature(&self) -> Nature {
+        self.nature
     }
 
     /// Returns how many deliveries the consumer is to hold at the most.

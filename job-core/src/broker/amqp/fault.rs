@@ -27,6 +27,9 @@ pub(super) fn error(what: &str, cause: &lapin::Error) -> Error {
             Error::denied(format!("{text}; check the virtual host, and the user's access to it"))
         }
         Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED)) => Error::invalid(text),
+        Some(AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)) => {
+            Error::invalid(format!("{text}; it belongs to another process, or is of another kind"))
+        }
         _ => Error::unavailable(text),
     }
     .caused_by(cause.clone())

@@ -3,13 +3,13 @@
 //! Looking at a message means taking it and giving it back, which counts as a delivery and disturbs the order. Queues of
 //! jobs that run are therefore not browsed: a look must not bring a job nearer to its end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::broker::amqp::census::Census;
+use crate::broker::amqp::census::{Census, Owner};
 use crate::broker::amqp::link::Link;
 use crate::broker::amqp::name::Names;
 use crate::broker::amqp::publisher::Publisher;
@@ -53,12 +53,13 @@ impl Inspector {
     pub(super) async fn queues(&self) -> Result<Vec<QueueStats>> {
         self.census.log.catch_up().await?;
         let session = self.session().await?;
-        let mut names: BTreeSet<QueueName> = self.census.queues();
-        names.extend(names.iter().map(QueueName::dead).collect::<Vec<_>>());
-        names.extend(QueueName::parse_any(UNROUTED));
-        let mut all = Vec::with_capacity(names.len());
-        for name in names {
-            if let Some(ready) = self.ready(&session, &name).await? {
+        let mut queues: BTreeMap<QueueName, Owner> = self.census.queues();
+        queues.extend(queues.keys().map(|queue| (queue.dead(), Owner::Us)).collect::<Vec<_>>());
+        queues.extend(QueueName::parse_any(UNROUTED).map(|queue| (queue, Owner::Us)));
+        let mut all = Vec::with_capacity(queues.len());
+        for (name, owner) in queues {
+            let physical = if owner == Owner::Us { self.names.queue(&name) } else { name.as_str().to_owned() };
+            if let Some(ready) = self.ready(&session, &physical).await? {
                 all.push(QueueStats { name, ready: Some(ready), delayed: None, running: None, oldest_ready: None });
             }
         }
@@ -70,7 +71,7 @@ impl Inspector {
     /// # Errors
     /// [`is_unsupported`](Error::is_unsupported) for a queue of jobs that run.
     pub(super) async fn peek(&self, queue: &QueueName, page: Page) -> Result<Vec<Envelope>> {
-        check(queue)?;
+        self.check(queue)?;
         let session = self.session().await?;
         // All of it, for one order: giving back scrambles what the next look at the first of them would find.
         let Some(browse) = self.browse(&session, queue, BROWSE_MAX).await? else { return Ok(Vec::new()) };
@@ -90,7 +91,7 @@ impl Inspector {
     /// # Errors
     /// [`is_unsupported`](Error::is_unsupported) for a queue of jobs that run.
     pub(super) async fn take(&self, queue: &QueueName, which: Which) -> Result<Vec<Delivery>> {
-        check(queue)?;
+        self.check(queue)?;
         let (window, wanted) = match which {
             Which::First(0) => return Ok(Vec::new()),
             Which::First(count) => (u16::try_from(count).unwrap_or(BROWSE_MAX).min(BROWSE_MAX), Wanted::All),
@@ -104,7 +105,7 @@ impl Inspector {
 
     async fn browse(&self, session: &Arc<Session>, queue: &QueueName, window: u16) -> Result<Option<Browse>> {
         let physical = self.names.queue(queue);
-        let waiting = self.ready(session, queue).await?.unwrap_or(0);
+        let waiting = self.ready(session, &physical).await?.unwrap_or(0);
         if waiting > BROWSE_MAX.into() && window == BROWSE_MAX {
             tracing::warn!(target: "job", %queue, waiting, "only the first {BROWSE_MAX} are looked at");
         }
@@ -115,14 +116,25 @@ impl Inspector {
         Browse::open(Arc::clone(session), queue.clone(), &physical, expected, self.clock.clone()).await.map(Some)
     }
 
-    async fn ready(&self, session: &Session, queue: &QueueName) -> Result<Option<u64>> {
-        let physical = self.names.queue(queue);
-        let mut ready = unrouted::ready(session, &physical).await?;
+    async fn ready(&self, session: &Session, physical: &str) -> Result<Option<u64>> {
+        let mut ready = unrouted::ready(session, physical).await?;
         if ready == Some(0) {
             self.clock.sleep(ZERO_PAUSE).await;
-            ready = unrouted::ready(session, &physical).await?;
+            ready = unrouted::ready(session, physical).await?;
         }
         Ok(ready.map(u64::from))
+    }
+
+    /// Checks that a queue can be browsed: nothing runs from it, or will.
+    fn check(&self, queue: &QueueName) -> Result<()> {
+        if queue.is_dead() || queue.as_str() == UNROUTED || self.census.is_retired(queue) {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!(
+            "on RabbitMQ the jobs in \"{queue}\" cannot be looked at: each look would count as a delivery; only dead \
+             queues, such as \"{}\", and \"{UNROUTED}\" can",
+            queue.dead()
+        )))
     }
 
     async fn session(&self) -> Result<Arc<Session>> {
@@ -134,17 +146,6 @@ impl std::fmt::Debug for Inspector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inspector").field("link", &self.link).finish_non_exhaustive()
     }
-}
-
-fn check(queue: &QueueName) -> Result<()> {
-    if queue.is_dead() || queue.as_str() == UNROUTED {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!(
-        "on RabbitMQ the jobs in \"{queue}\" cannot be looked at: each look would count as a delivery; only dead queues, \
-         such as \"{}\", and \"{UNROUTED}\" can",
-        queue.dead()
-    )))
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::amqp::consumer::{AmqpConsumer, Source};
-use crate::broker::amqp::desk::Desk;
+use crate::broker::amqp::declare::{Declarer, Thing};
+use crate::broker::amqp::desk::{Desk, Nature};
 use crate::broker::amqp::intake::{Consume, Intake, Life, Opened};
 use crate::broker::amqp::link::Link;
+use crate::broker::amqp::session::Session;
 use crate::broker::amqp::watch;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -32,6 +34,7 @@ const CHANGE_EVERY: Duration = Duration::from_secs(10);
 /// Opens the channels of one consumer.
 pub(super) struct Keeper {
     pub(super) link: Arc<Link>,
+    pub(super) declarer: Arc<Declarer>,
     pub(super) desk: Arc<Desk>,
     /// The queue's name on the broker.
     pub(super) physical: String,
@@ -169,8 +172,24 @@ impl Keeper {
 
     async fn open(&self, patience: Duration) -> Result<Opened> {
         let session = self.link.session(patience).await?;
+        if self.desk.nature() == Nature::OfProcess {
+            self.make_again(&session).await?;
+        }
         let consume = Consume { physical: &self.physical, queue: self.desk.queue(), prefetch: self.desk.prefetch() };
         Intake::open(session, consume, &self.life, self.clock.clone()).await
+    }
+}
+
+impl Keeper {
+    /// Makes a queue of this process anew, which was gone with the connection before.
+    async fn make_again(&self, session: &Session) -> Result<()> {
+        let queue = self.desk.queue();
+        let made = self.declarer.ensure(session, &Thing::Own(queue.clone())).await;
+        made.map_err(|error| match error.is_invalid() {
+            // RabbitMQ has not noticed the end of that connection yet.
+            true => Error::unavailable(format!("the queue \"{queue}\" cannot be made again yet")).caused_by(error),
+            false => error,
+        })
     }
 }
 

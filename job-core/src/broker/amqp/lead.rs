@@ -2,18 +2,19 @@
 //!
 //! Each leadership has a connection of its own and publishes on it: what RabbitMQ has taken for dead can neither hold a
 //! role nor fire. A leader that dies is followed as soon as RabbitMQ notices, at once for a process and after two to three
-//! heartbeats for a machine. The latest tick of each schedule is written to the ledger, at most once a minute and before
-//! an orderly end: a successor after a crash may fire a tick of that minute once more, under the same id.
+//! heartbeats for a machine. Ticks are written to the ledger behind their jobs, and never more than one is on its way there:
+//! a successor after a crash may fire that one once more, under the same id. Where so many come that the ledger would grow
+//! too fast, each schedule's latest is written once a minute, and before an orderly end.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use lapin::options::QueueDeclareOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use serde_json::json;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::amqp::argument::{self, QueueKind};
@@ -30,8 +31,12 @@ use crate::broker::{BoxFuture, Fire, Leadership, Outgoing};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 
-/// How often the latest tick of a schedule is written down.
-const TICK_EVERY: Duration = Duration::from_secs(60);
+use ticks::Ticks;
+
+mod ticks;
+
+/// The longest that the next tick waits until the one before it is written down.
+const NOTE_MAX: Duration = Duration::from_secs(1);
 
 /// The longest that the ledger may take before a new leader begins: its role is worth more.
 const LEDGER_MAX: Duration = Duration::from_secs(5);
@@ -78,7 +83,7 @@ impl Leaders {
             role: role.to_owned(),
             publisher: Publisher::new(link, names, self.clock.clone(), &self.options),
             session,
-            ticks: tokio::sync::Mutex::new(Ticks::default()),
+            notebook: tokio::sync::Mutex::default(),
             log: Arc::clone(&self.log),
             life: self.life.clone(),
             resigned: CancellationToken::new(),
@@ -141,7 +146,7 @@ pub(super) struct Held {
     publisher: Publisher,
     session: Arc<Session>,
     /// Locked while a tick is fired: one that is under way must be known to the next.
-    ticks: tokio::sync::Mutex<Ticks>,
+    notebook: tokio::sync::Mutex<Notebook>,
     log: Arc<Log>,
     life: Life,
     resigned: CancellationToken,
@@ -151,10 +156,10 @@ pub(super) struct Held {
 }
 
 #[derive(Default)]
-struct Ticks {
-    fired: HashMap<String, i64>,
-    /// What is written down, and since when.
-    written: HashMap<String, (i64, Option<Instant>)>,
+struct Notebook {
+    ticks: Ticks,
+    /// Writes the latest one down.
+    note: Option<JoinHandle<()>>,
 }
 
 impl Held {
@@ -168,33 +173,33 @@ impl Held {
         if let Some(Err(error)) = self.clock.timeout(LEDGER_MAX, self.log.catch_up()).await {
             tracing::warn!(target: "job", role = self.role, %error, "cannot read which ticks were fired");
         }
-        let mut ticks = self.ticks.lock().await;
+        let mut notebook = self.notebook.lock().await;
         for entry in self.log.noted(TICK) {
-            let Some(tick) = entry.value.as_i64() else { continue };
-            ticks.fired.insert(entry.key.clone(), tick);
-            ticks.written.insert(entry.key, (tick, None));
+            if let Some(tick) = entry.value.as_i64() {
+                notebook.ticks.recall(entry.key, tick);
+            }
         }
     }
 
     async fn fire(self: &Arc<Self>, schedule: &str, tick: Timestamp, message: Outgoing) -> Result<Fire> {
         message.check()?;
         let tick = tick.timestamp_micros();
-        let mut ticks = self.ticks.lock().await;
+        let mut notebook = self.notebook.lock().await;
         if !self.is_held() {
             return Err(Error::lost(format!("the leadership of {:?} was lost", self.role)));
         }
-        if ticks.fired.get(schedule).is_some_and(|fired| tick <= *fired) {
+        if notebook.ticks.is_stale(schedule, tick) {
             return Ok(Fire::Stale);
         }
+        if let Some(note) = notebook.note.take() {
+            // Else all ticks of a burst would be fired again by the successor of a leader that dies in it.
+            let _ = self.clock.timeout(NOTE_MAX, note).await;
+        }
         self.publisher.publish(message).await?;
-        ticks.fired.insert(schedule.to_owned(), tick);
-        let now = self.clock.monotonic();
-        let written = ticks.written.get(schedule).and_then(|(_, at)| *at);
-        if written.is_none_or(|at| now.saturating_duration_since(at) >= TICK_EVERY) {
-            ticks.written.insert(schedule.to_owned(), (tick, Some(now)));
+        if notebook.ticks.note(schedule, tick, self.clock.monotonic()) {
             let (held, schedule) = (Arc::clone(self), schedule.to_owned());
             // Not waited for: the tick is fired, whatever becomes of its note.
-            self.handle.spawn(async move { held.write(&schedule, tick).await });
+            notebook.note = Some(self.handle.spawn(async move { held.write(&schedule, tick).await }));
         }
         Ok(Fire::Fired)
     }
@@ -212,11 +217,12 @@ impl Held {
         self.resigned.cancel();
         if self.session.is_alive() {
             let farewell = async {
-                let ticks = self.ticks.lock().await;
-                for (schedule, tick) in &ticks.fired {
-                    if ticks.written.get(schedule).is_none_or(|(written, _)| written < tick) {
-                        self.write(schedule, *tick).await;
-                    }
+                let mut notebook = self.notebook.lock().await;
+                for (schedule, tick) in notebook.ticks.unwritten() {
+                    self.write(&schedule, tick).await;
+                }
+                if let Some(note) = notebook.note.take() {
+                    let _ = note.await;
                 }
             };
             let _ = self.clock.timeout(FAREWELL_MAX, farewell).await;
@@ -234,6 +240,13 @@ impl Held {
 impl Leadership for AmqpLeadership {
     fn fire<'a>(&'a self, schedule: &'a str, tick: Timestamp, message: Outgoing) -> BoxFuture<'a, Result<Fire>> {
         Box::pin(self.held.fire(schedule, tick, message))
+    }
+
+    fn latest<'a>(&'a self, schedule: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>> {
+        Box::pin(async move {
+            let latest = self.held.notebook.lock().await.ticks.latest(schedule);
+            Ok(latest.and_then(Timestamp::from_timestamp_micros))
+        })
     }
 
     fn lost(&self) -> BoxFuture<'_, ()> {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::amqp::ack_ring::Mark;
-use crate::broker::amqp::desk::Desk;
+use crate::broker::amqp::desk::{Desk, Nature};
 use crate::broker::amqp::intake::Intake;
 use crate::broker::amqp::settle::AmqpSettle;
 use crate::broker::amqp::settled::Key;
 use crate::broker::amqp::wire;
 use crate::broker::{Delivery, Outcome};
 use crate::clock::later;
+use crate::envelope::Content;
 
 /// How early a message may be: clocks differ, and a pump's may be ahead. What is earlier goes back into its slot.
 const EARLY_MAX: Duration = Duration::from_secs(1);
@@ -27,7 +28,10 @@ pub(super) fn deliver(desk: &Arc<Desk>, taken: Taken) -> Option<Delivery> {
     let Taken { intake, mark, message } = taken;
     let now = desk.clock().now();
     let received = wire::received(&message.properties, message.data, message.redelivered, None, now);
-    let envelope = received.envelope;
+    let mut envelope = received.envelope;
+    if desk.nature() == Nature::External && !wire::says_json(&message.properties) && !wire::is_json(&envelope.payload) {
+        envelope.content = Content::Text;
+    }
     intake.hand_out();
     let key = Key::new(desk.queue(), &envelope);
     let settle = AmqpSettle { intake, desk: Arc::clone(desk), mark: Some(mark), key, begun: desk.clock().monotonic() };

@@ -104,7 +104,9 @@ impl Realm {
     /// Gives up roles, and ends all waits.
     pub(super) fn end(&self) -> impl Future<Output = ()> + Send + 'static {
         let (leaders, log, admin) = (self.leaders.clone(), Arc::clone(&self.log), Arc::clone(&self.inspector.link));
+        let census = Arc::clone(&self.census);
         async move {
+            census.settle(&leaders.clock).await;
             leaders.resign().await;
             log.close();
             log.hang_up().await;

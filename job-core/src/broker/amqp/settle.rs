@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::broker::amqp::ack_ring::Mark;
-use crate::broker::amqp::desk::{Desk, Errand};
+use crate::broker::amqp::desk::{Desk, Errand, Nature};
 use crate::broker::amqp::intake::Intake;
 
 use crate::broker::amqp::settled::Key;
@@ -65,6 +65,11 @@ impl AmqpSettle {
         if sabotage::is_on(Mutant::AckBeforeConfirm) && matches!(outcome, Outcome::Later { .. } | Outcome::Dead { .. })
         {
             self.acknowledge();
+        }
+        if self.desk.nature() == Nature::OfProcess && matches!(outcome, Outcome::Later { .. } | Outcome::Dead { .. }) {
+            // There is no place where it could be kept.
+            self.acknowledge();
+            return Ok(());
         }
         let is_over = self.is_over_with(&outcome);
         let recorded = match outcome {

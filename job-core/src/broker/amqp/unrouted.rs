@@ -195,7 +195,11 @@ impl<'a> Round<'a> {
         if let Some(is_there) = self.known.get(queue) {
             return Ok(*is_there);
         }
-        let is_there = ready(self.session, &self.mover.names.queue(queue)).await?.is_some() && self.bind(queue).await?;
+        let names = &self.mover.names;
+        // A queue of ours that stands in for somebody else's is bound to its key; the other must not be.
+        let is_external = ready(self.session, &names.queue(&queue.retry())).await?.is_some();
+        let is_there =
+            is_external || (ready(self.session, &names.queue(queue)).await?.is_some() && self.bind(queue).await?);
         self.known.insert(queue.clone(), is_there);
         Ok(is_there)
     }

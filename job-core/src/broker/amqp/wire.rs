@@ -45,5 +45,5 @@ mod write;
 
 pub(super) use carry::carried;
 pub(super) use pass::{Onward, Way, passed, way};
-pub(super) use read::{Received, received};
+pub(super) use read::{Received, is_json, received, says_json};
 pub(super) use write::properties;

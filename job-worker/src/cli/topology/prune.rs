@@ -1,7 +1,8 @@
 //! `topology prune`: removes a subscription by an operator's decision, and only so.
 //!
 //! First its bindings go, so that nothing more comes; then what waits is moved, one by one and settled as any job, to the
-//! dead jobs of its queue. A command that is killed half-way is run again.
+//! dead jobs of its queue; and what is empty then is removed, where brokers keep it. A command that is killed half-way is
+//! run again.
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ const WHY: &str = "its subscription was removed by `topology prune`";
 struct Held {
     waiting: u64,
     running: u64,
+    /// One of them is still there.
+    is_there: bool,
 }
 
 pub(super) async fn prune(url: &str, flags: &PruneFlags) -> Result<ExitCode, Failure> {
@@ -50,12 +53,8 @@ pub(super) async fn prune(url: &str, flags: &PruneFlags) -> Result<ExitCode, Fai
         }
         let moved = remove(operator, &flags.queue).await?;
         report(flags, moved);
-        let left = Held::of(operator, &flags.queue).await?;
-        if left.waiting + left.running > 0 {
-            let left = count(usize::try_from(left.waiting + left.running).unwrap_or(usize::MAX), "event");
-            say(&format!(
-                "note: {left} of it run or came back meanwhile; prune it again when its workers have stopped"
-            ));
+        if let Some(left) = Held::of(operator, &flags.queue).await?.left() {
+            say(&format!("note: {left}; prune it again when its workers have stopped"));
             return Ok(unfinished());
         }
         let broker = operator.client.broker();
@@ -91,9 +90,15 @@ fn listens_to(entry: &SubscriptionEntry) -> String {
 
 async fn remove(operator: &Operator, queue: &QueueName) -> Result<u64> {
     let (broker, inspect) = (operator.client.broker(), operator.inspect()?);
-    broker.undeclare(queue).await?;
-    broker.undeclare(&queue.suspect()).await?;
-    Ok(bury_all(&**broker, inspect, queue).await? + bury_all(&**broker, inspect, &queue.suspect()).await?)
+    let queues = [queue.clone(), queue.suspect()];
+    let mut moved = 0;
+    for queue in &queues {
+        broker.undeclare(queue).await?;
+        moved += bury_all(&**broker, inspect, queue).await?;
+        // Empty now: a broker that keeps what is not can remove it.
+        broker.undeclare(queue).await?;
+    }
+    Ok(moved)
 }
 
 /// Moves all that waits to the dead jobs.
@@ -134,6 +139,19 @@ impl Held {
         Ok(ours.fold(Self::default(), |held, stats| Self {
             waiting: held.waiting + stats.ready.unwrap_or(0) + stats.delayed.unwrap_or(0),
             running: held.running + stats.running.unwrap_or(0),
+            is_there: true,
         }))
+    }
+
+    /// Says what is left, if anything.
+    fn left(&self) -> Option<String> {
+        match (self.waiting + self.running, self.is_there) {
+            (0, false) => None,
+            (0, true) => Some("it is still consumed".into()),
+            (events, _) => {
+                let events = count(usize::try_from(events).unwrap_or(usize::MAX), "event");
+                Some(format!("{events} of it run or came back meanwhile"))
+            }
+        }
     }
 }

@@ -13,7 +13,10 @@ impl Work<'_> {
     pub(super) async fn check(mut self, thing: &Thing) -> Result<()> {
         let result = match thing {
             Thing::Base => self.find_exchange(&self.names.jobs()).await,
-            Thing::Queue(queue) => self.find_declared(&self.names.queue(queue), queue.as_str()).await,
+            Thing::Queue(queue) | Thing::Own(queue) => {
+                self.find_declared(&self.names.queue(queue), queue.as_str()).await
+            }
+            Thing::Retry(queue) => self.find_declared(&self.names.queue(&queue.retry()), queue.retry().as_str()).await,
             Thing::Slot { level, index } => {
                 let slot = self.names.slot(*level, *index);
                 self.find_declared(&slot, &slot).await

@@ -16,7 +16,7 @@ use crate::broker::amqp::declare::{Declarer, Thing, Work, kind_of};
 use crate::broker::amqp::session::Session;
 use crate::error::{Error, Result};
 use crate::name::QueueName;
-use crate::topology::Topology;
+use crate::topology::{Lifetime, Topology};
 
 impl Declarer {
     /// Makes the new queues of a topology, and waits once for all of them.
@@ -24,9 +24,15 @@ impl Declarer {
     /// # Errors
     /// When one cannot be made, or the connection is lost.
     pub(super) async fn raise(&self, session: &Session, topology: &Topology) -> Result<()> {
-        let own = topology.queues.iter().filter(|queue| !queue.is_external).map(|queue| &queue.name);
-        let bound = topology.bindings.iter().map(|binding| &binding.queue);
-        let queues: Vec<QueueName> = own.chain(bound).filter(|queue| !queue.is_dead()).cloned().collect();
+        let is_of_process = |name: &QueueName| {
+            let declared = topology.queues.iter().find(|queue| queue.name == *name);
+            declared.map_or_else(|| self.own.has(name), |queue| queue.lifetime == Lifetime::Process)
+        };
+        let ours =
+            topology.queues.iter().map(|queue| if queue.is_external { queue.name.retry() } else { queue.name.clone() });
+        let bound = topology.bindings.iter().map(|binding| binding.queue.clone());
+        let queues: Vec<QueueName> =
+            ours.chain(bound).filter(|queue| !queue.is_dead() && !is_of_process(queue)).collect();
         let _turn = self.turn.lock().await;
         let mut work = self.work(session);
         let raised = work.raise(&queues).await;

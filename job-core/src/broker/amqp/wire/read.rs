@@ -60,6 +60,16 @@ pub(in crate::broker::amqp) fn received(
     Received { envelope, destination, redeliveries: reader.redeliveries(is_redelivered), defect: reader.defects.0 }
 }
 
+/// Says whether a message itself says that its body is JSON.
+pub(in crate::broker::amqp) fn says_json(properties: &BasicProperties) -> bool {
+    filled(properties.content_type()).is_some_and(|media| media.to_ascii_lowercase().contains("json"))
+}
+
+/// Says whether a body is JSON.
+pub(in crate::broker::amqp) fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+}
+
 struct Reader<'a> {
     table: Option<&'a FieldTable>,
     defects: Defects,
