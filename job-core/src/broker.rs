@@ -264,6 +264,12 @@ pub trait Leadership: Send + Sync {
     /// When nobody knows whether it was stored, or the leadership was lost. A message that is refused uses up no tick.
     fn fire<'a>(&'a self, schedule: &'a str, tick: Timestamp, message: Outgoing) -> BoxFuture<'a, Result<Fire>>;
 
+    /// Returns the latest tick of a schedule that was fired, by whomever, as far as the broker knows.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    fn latest<'a>(&'a self, schedule: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>>;
+
     /// Ends when the leadership is lost.
     fn lost(&self) -> BoxFuture<'_, ()>;
 }

@@ -151,6 +151,8 @@ pub struct Run<'a> {
     pub kind: &'a str,
     /// Its id.
     pub id: &'a JobId,
+    /// How often the job has come back without using an attempt.
+    pub sequence: u32,
     /// The number of the run, from 1.
     pub attempt: u32,
 }

@@ -1,7 +1,7 @@
 //! Queues that are not ours alone: those that somebody else declared, used as they are, of any type, with our own retries
 //! beside them; and those that go with their process.
 
-#![allow(clippy::unwrap_used, reason = "the exemption for tests does not reach their helpers")]
+#![allow(clippy::unwrap_used, reason = "a test program")]
 
 mod amqp_node;
 

@@ -192,6 +192,15 @@ fn headers_event(rng: &mut Rng) -> Sent {
     Sent { target: Target::Headers, headers: some_headers(rng, 5) }
 }
 
+/// The control: a rule that a careless matcher would have, for which `#` is at least a word, and `all` is `any`.
+fn spoilt(pattern: &Pattern) -> Pattern {
+    match pattern {
+        Pattern::Topic(key) => Pattern::Topic(key.replace('#', "*.#")),
+        Pattern::Headers { values, .. } => Pattern::Headers { mode: HeadersMode::Any, values: values.clone() },
+        other => other.clone(),
+    }
+}
+
 fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is no number")),
@@ -205,7 +214,7 @@ async fn compare(kind: ExchangeKind, pattern: fn(&mut Rng) -> Pattern, event: fn
     let mut rng = Rng::with_seed(seed);
     let mut left = setting("JOB_MATCHING_EVENTS", EVENTS_DEFAULT);
     let mut stage = Stage::set(kind).await.expect("a stage on the node");
-    let (mut pairs, mut copies) = (0, 0);
+    let (mut pairs, mut copies, mut careless) = (0, 0, 0);
     while left > 0 {
         let patterns: Vec<Pattern> = (0..BINDINGS).map(|_| pattern(&mut rng)).collect();
         let events: Vec<Sent> = (0..EVENTS_PER_ROUND.min(left)).map(|_| event(&mut rng)).collect();
@@ -214,6 +223,7 @@ async fn compare(kind: ExchangeKind, pattern: fn(&mut Rng) -> Pattern, event: fn
         for (pattern, heard) in patterns.iter().zip(&heard) {
             for (number, Sent { target, headers }) in events.iter().enumerate() {
                 let (ours, theirs) = (pattern.matches(target, headers), heard.contains(&number));
+                careless += usize::from(spoilt(pattern).matches(target, headers) != theirs);
                 assert_eq!(ours, theirs, "{pattern:?} on {target:?} with {headers:?}, seed {seed}: left is ours");
             }
             copies += heard.len();
@@ -222,6 +232,7 @@ async fn compare(kind: ExchangeKind, pattern: fn(&mut Rng) -> Pattern, event: fn
     }
     stage.connection.close(200, "OK".into()).await.expect("an orderly end");
     println!("{pairs} pairs compared, {copies} of them matched, seed {seed}");
+    assert!(careless > 0, "a matcher that is wrong would not be seen");
     assert!(copies * 50 > pairs && copies * 4 < pairs * 3, "{copies} of {pairs} matched, which shows little");
 }
 

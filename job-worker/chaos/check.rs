@@ -198,7 +198,9 @@ fn check_return(history: &History, stories: &Stories<'_>, report: &mut Report) {
         history.records.iter().find(|record| record.event == Event::Draining).map_or(i64::MAX, |record| record.at);
     for harm in harms.iter().filter(|harm| harm.kind.is_of_broker()) {
         let until = harm.to.saturating_add(RETURN_US);
-        let is_present = starts().any(|record| record.at < harm.from) && until < stopped.min(over).min(end);
+        let falls_again = harms.iter().filter(|next| next.kind.is_of_broker() && next.from > harm.from);
+        let again = falls_again.map(|next| next.from).min().unwrap_or(i64::MAX);
+        let is_present = starts().any(|record| record.at < harm.from) && until < stopped.min(over).min(end).min(again);
         if is_present && !starts().any(|record| (harm.to..=until).contains(&record.at)) {
             report
                 .add(Rule::Idle, format!("{name} did not work in the 15 s after the broker came back at {}", harm.to));

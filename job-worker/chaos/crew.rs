@@ -107,7 +107,9 @@ impl<'a> Crew<'a> {
     fn worker(&self, concurrency: &str) -> Vec<String> {
         // No job takes longer than a tenth of a second: what needs the grace is a mutant.
         let grace = if self.plan.mutant.is_some() { "1s" } else { "10s" };
-        ["run", "--log", "error", "--grace", grace, "--concurrency", concurrency].map(str::to_owned).to_vec()
+        ["run", "--log", "error", "--grace", grace, "--concurrency", concurrency, "--queues", "chores,repairs"]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     fn start(

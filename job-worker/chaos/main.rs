@@ -14,6 +14,7 @@ mod check;
 mod collect;
 mod crew;
 mod director;
+mod events;
 mod operate;
 mod plan;
 mod point;
@@ -48,6 +49,8 @@ enum Command {
     Produce(produce::Flags),
     /// Move jobs on by `then` (the director starts this)
     Relay,
+    /// Publish events (the director starts this)
+    Tell(events::TellFlags),
     /// Redrive dead jobs (the director starts this)
     Operate,
 }
@@ -55,7 +58,10 @@ enum Command {
 fn main() -> ExitCode {
     // The worker's own command line, as every program of a user has it.
     if std::env::args().nth(1).is_some_and(|arg| arg == "run") {
-        return job_worker::main(async |worker| work::set_up(worker));
+        return job_worker::main(async |worker| match events::is_listener() {
+            true => events::set_up(worker),
+            false => work::set_up(worker),
+        });
     }
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -67,10 +73,12 @@ fn main() -> ExitCode {
 
 async fn execute(command: Command) -> Result<ExitCode, job_core::BoxError> {
     match command {
+        Command::Direct(flags) if flags.events => events::direct(&flags).await,
         Command::Direct(flags) if flags.mutants => campaign::run(&flags).await,
         Command::Direct(flags) => direct(&flags.plan()?).await,
         Command::Check { folder } => Ok(report::print(&check::check(&record::read_folder(&folder)?))),
         Command::Produce(flags) => produce::run(&flags).await.map(|()| ExitCode::SUCCESS),
+        Command::Tell(flags) => events::tell(&flags).await.map(|()| ExitCode::SUCCESS),
         Command::Operate => operate::run().await.map(|()| ExitCode::SUCCESS),
         Command::Relay => relay::run().await.map(|()| ExitCode::SUCCESS),
     }

@@ -60,6 +60,9 @@ pub(crate) struct Flags {
     /// Break one promise after the other, and require that each is seen
     #[arg(long)]
     pub(crate) mutants: bool,
+    /// Publish events to three groups of listeners instead of jobs; with --mutants, the control alone
+    #[arg(long)]
+    pub(crate) events: bool,
     /// Where runs keep their files
     #[arg(long, default_value = "target/chaos")]
     pub(crate) folder: PathBuf,

@@ -1,7 +1,6 @@
 //! The worker role: the framework's own command line, with a job that follows its script and a history around it.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use job_core::broker::BoxFuture;
@@ -19,10 +18,9 @@ use crate::script::{Answer, Script};
 
 const SNOOZE: Duration = Duration::from_millis(30);
 
-/// What a worker's jobs share: the history, and which turns run.
+/// What a worker's jobs share: the history.
 struct Ledger {
     book: Book,
-    turns: Mutex<HashMap<String, VecDeque<Turn>>>,
 }
 
 #[derive(Job, Serialize, Deserialize)]
@@ -72,7 +70,6 @@ impl Middleware for Witness {
     fn call<'a>(&'a self, run: &'a Parts, next: NextRun<'a>) -> BoxFuture<'a, RunResult> {
         Box::pin(async move {
             let turn = Turn::of(&run.envelope);
-            self.0.turns().entry(turn.id.clone()).or_default().push_back(turn.clone());
             self.0.book.note(Event::Started { turn: turn.clone(), hash: hash(&run.envelope.payload) });
             let result = next.run().await;
             let answer = result.as_ref().map_or_else(|error| format!("{:?}", error.next()), |()| "ok".into());
@@ -94,7 +91,7 @@ impl Observer for Witness {
 
 impl Witness {
     fn settled(&self, run: Run<'_>, outcome: FinishedOutcome) {
-        let Some(turn) = self.0.end_turn(&run.id.to_string()) else { return };
+        let turn = Turn { id: run.id.to_string(), sequence: run.sequence, attempt: run.attempt };
         let outcome = match outcome {
             FinishedOutcome::Completed | FinishedOutcome::Dead(_) | FinishedOutcome::Forgotten => Settled::Gone,
             FinishedOutcome::Retried | FinishedOutcome::Snoozed | FinishedOutcome::Continued => Settled::Back,
@@ -105,25 +102,8 @@ impl Witness {
     }
 }
 
-impl Ledger {
-    fn turns(&self) -> MutexGuard<'_, HashMap<String, VecDeque<Turn>>> {
-        self.turns.lock().expect("no code panics while it holds the turns")
-    }
-
-    /// Returns the turn of a job that has ended: the oldest, as the next one may begin before this is told.
-    fn end_turn(&self, id: &str) -> Option<Turn> {
-        let mut turns = self.turns();
-        let of_job = turns.get_mut(id)?;
-        let turn = of_job.pop_front();
-        if of_job.is_empty() {
-            turns.remove(id);
-        }
-        turn
-    }
-}
-
 /// Gives a worker its history.
 pub(crate) fn set_up(worker: WorkerBuilder) -> Result<WorkerBuilder, BoxError> {
-    let ledger = Arc::new(Ledger { book: Book::of_this_process()?, turns: Mutex::default() });
+    let ledger = Arc::new(Ledger { book: Book::of_this_process()? });
     Ok(worker.state(Arc::clone(&ledger)).middleware(Witness(Arc::clone(&ledger))).observer(Arc::new(Witness(ledger))))
 }

@@ -344,7 +344,8 @@ impl Executor {
     }
 
     fn tell_settle_failed(&self, queue: &QueueName, envelope: &Envelope, error: &Error) {
-        let run = Run { queue, kind: envelope.kind_str(), id: &envelope.id, attempt: envelope.attempt };
+        let Envelope { id, sequence, attempt, .. } = envelope;
+        let run = Run { queue, kind: envelope.kind_str(), id, sequence: *sequence, attempt: *attempt };
         self.observers.emit(&Observation::SettleFailed { run, error });
     }
 }
@@ -357,7 +358,8 @@ impl Job {
 }
 
 fn run_of<'a>(job: &'a Job, kind: &'a str) -> Run<'a> {
-    Run { queue: &job.queue, kind, id: &job.envelope.id, attempt: job.envelope.attempt }
+    let Envelope { id, sequence, attempt, .. } = &*job.envelope;
+    Run { queue: &job.queue, kind, id, sequence: *sequence, attempt: *attempt }
 }
 
 /// Begins to record a verdict.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use job_core::envelope::Envelope;
 use job_core::observation::{Observation, Observers, Run};
 
 use crate::executor::stall::StallWatch;
@@ -84,8 +85,8 @@ impl Watched {
 
     fn tell_stalls(&self) {
         for (turn, duration) in self.stall.stalled() {
-            let envelope = &turn.envelope;
-            let run = Run { queue: &turn.queue, kind: turn.kind, id: &envelope.id, attempt: envelope.attempt };
+            let Envelope { id, sequence, attempt, .. } = &*turn.envelope;
+            let run = Run { queue: &turn.queue, kind: turn.kind, id, sequence: *sequence, attempt: *attempt };
             self.observers.emit(&Observation::Overdue {
                 run,
                 duration,

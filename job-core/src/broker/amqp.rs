@@ -7,6 +7,7 @@
 
 mod ack_ring;
 mod argument;
+mod barrier;
 mod census;
 mod consumer;
 mod declare;

@@ -32,6 +32,7 @@ mod run;
 mod schema;
 mod session;
 mod shared;
+mod stay;
 mod store;
 mod wake;
 mod writer;
@@ -138,9 +139,13 @@ impl SqliteBroker {
         if self.check_open().is_err() {
             return (0..count).map(|_| Err(self.engine.port.site.closed())).collect();
         }
-        let manner = if count >= MANY { Manner::PublishMany } else { Manner::Publish };
-        let stored = self.engine.port.call(manner, move |session| store::publish_all(session, &messages));
-        match stored.await {
+        let publish = move |session: &mut session::Session| store::publish_all(session, &messages);
+        let port = &self.engine.port;
+        let stored = match count < MANY {
+            true => port.call_alone(Manner::Publish, publish).await,
+            false => port.call(Manner::PublishMany, publish).await,
+        };
+        match stored {
             Ok(answers) => {
                 answers.into_iter().map(|answer| answer.map(|copies| Stored { copies: Some(copies) })).collect()
             }

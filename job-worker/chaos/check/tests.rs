@@ -221,5 +221,10 @@ fn who_worked_works_again_soon_after_the_broker_is_back() {
     back.clone().later(20 * SECOND).done("w", "b", 1).check(&[Rule::Idle]);
     // One that was killed meanwhile, or told to stop, need not.
     back.clone().later(5 * SECOND).fault(Fault::Kill, "w").later(SECOND).done("v", "b", 1).check(&[]);
-    back.later(5 * SECOND).note("w", Event::Draining).done("v", "b", 1).check(&[]);
+    back.clone().later(5 * SECOND).note("w", Event::Draining).done("v", "b", 1).check(&[]);
+    // Nor can anybody for whom the broker fell again.
+    let again =
+        back.later(5 * SECOND).fault(Fault::Broker, "broker").later(20 * SECOND).note("director", Event::Healed);
+    again.clone().later(5 * SECOND).done("w", "b", 1).check(&[]);
+    again.later(20 * SECOND).done("w", "b", 1).check(&[Rule::Idle]);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use job_core::broker::BoxFuture;
 use job_core::context::Parts;
-use job_core::envelope::DeathReason;
+use job_core::envelope::{DeathReason, Envelope};
 use job_core::observation::{Observation, Run};
 use job_core::registry::Work;
 
@@ -68,7 +68,8 @@ async fn attempt_blocking(executor: &Executor, route: &Route, parts: &Parts, mut
         () = limit(executor, begun, route.options.timeout) => {}
     }
     parts.cancellation.cancel();
-    let run = Run { queue: &parts.queue, kind: route.kind, id: &parts.envelope.id, attempt: parts.envelope.attempt };
+    let Envelope { id, sequence, attempt, .. } = &*parts.envelope;
+    let run = Run { queue: &parts.queue, kind: route.kind, id, sequence: *sequence, attempt: *attempt };
     executor.observers.emit(&Observation::Overdue {
         run,
         duration: route.options.timeout.unwrap_or_default(),

@@ -79,7 +79,7 @@ impl Executor {
     fn tell_settled(&self, ended: &Ended, settled: Result<()>) {
         fail_point("settle.ended");
         let Ended { queue, kind, envelope, duration, error, back_at, .. } = ended;
-        let run = Run { queue, kind, id: &envelope.id, attempt: envelope.attempt };
+        let run = Run { queue, kind, id: &envelope.id, sequence: envelope.sequence, attempt: envelope.attempt };
         let outcome = match &settled {
             Ok(()) => ended.outcome,
             Err(_) => FinishedOutcome::Unrecorded,

@@ -42,7 +42,7 @@ fn text(filter: &str, act: impl FnOnce()) -> Vec<String> {
 fn with_run(id: &str, act: impl FnOnce(Run<'_>)) {
     let queue = QueueName::parse("mail").unwrap();
     let id = JobId::parse(id).unwrap();
-    act(Run { queue: &queue, kind: "welcome", id: &id, attempt: 2 });
+    act(Run { queue: &queue, kind: "welcome", id: &id, sequence: 0, attempt: 2 });
 }
 
 fn finish(outcome: FinishedOutcome, error: Option<&str>, back_at: Option<&str>) {

@@ -26,7 +26,7 @@ impl Scene {
     }
 
     fn run<'a>(&'a self, kind: &'a str) -> Run<'a> {
-        Run { queue: &self.queue, kind, id: &self.id, attempt: 1 }
+        Run { queue: &self.queue, kind, id: &self.id, sequence: 0, attempt: 1 }
     }
 
     fn enqueue(&self) {

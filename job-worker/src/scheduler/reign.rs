@@ -128,8 +128,14 @@ impl<'a> Reign<'a> {
             next = next.min(self.run_asked_for(plan).await?);
             let paused = self.settings.pause(&plan.key);
             let recurrence = plan.recurrence.to_string();
-            let written = self.settings.tick(&plan.key);
-            let book = self.books.entry(plan.key.clone()).or_insert_with(|| Book::open(written, &recurrence, now));
+            if !self.books.contains_key(&plan.key) {
+                let mut book = Book::open(self.settings.tick(&plan.key), &recurrence, now);
+                // Ticks are written down from time to time only: none that was fired since is missed.
+                let latest = self.leadership.latest(&plan.key.to_string()).await?;
+                latest.into_iter().for_each(|tick| book.deal_with(tick));
+                self.books.insert(plan.key.clone(), book);
+            }
+            let book = self.book(&plan.key);
             book.follow(&recurrence, paused.as_ref(), now);
             if paused.is_some_and(|paused| paused.is_paused) {
                 continue;

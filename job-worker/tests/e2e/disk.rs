@@ -48,7 +48,7 @@ fn rows(database: &Path) -> usize {
 async fn enqueue(scene: &Scene, jobs: usize) -> (Vec<String>, bool) {
     let mut stored = Vec::new();
     for _ in 0..jobs {
-        let payload = serde_json::json!({ "milliseconds": 5, "failures": 0, "filling": "x".repeat(2_000) });
+        let payload = serde_json::json!({ "milliseconds": 20, "failures": 0, "filling": "x".repeat(2_000) });
         match scene.client.enqueue_raw("work", payload.to_string()).await {
             Ok(id) => stored.push(id.to_string()),
             Err(error) => {
@@ -84,8 +84,10 @@ async fn a_worker_outlives_a_full_disk_and_nothing_is_lost() {
         return;
     };
     let scene = Scene::on_disk(&disk.mount).await;
+    // So many that some still run when the disk is full, however slowly it is filled.
+    let (mut stored, _) = enqueue(&scene, 1_000).await;
+    fs::write(disk.mount.join("most"), vec![0; 30_000_000]).expect("there is room");
     let worker = scene.start(&["run", "--concurrency", "4"]);
-    let (mut stored, _) = enqueue(&scene, 200).await;
     scene.wait_history("the worker runs", |history| history.ended() > 10).await;
     let ballast = disk.mount.join("ballast");
     // Fails when the disk is full, which is what it is for.

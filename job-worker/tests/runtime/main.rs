@@ -5,6 +5,7 @@
 mod chains;
 mod harness;
 mod outcomes;
+mod owned;
 mod scene;
 mod sharing;
 mod start;

@@ -24,6 +24,7 @@ pub(crate) struct Scene {
     finished: Arc<Mutex<Vec<Finished>>>,
     enqueued: Arc<Mutex<Vec<JobId>>>,
     started: Arc<Mutex<Vec<String>>>,
+    parked: Arc<Mutex<usize>>,
 }
 
 /// A run that ended, as the observers were told.
@@ -47,16 +48,20 @@ impl Scene {
             finished: Arc::default(),
             enqueued: Arc::default(),
             started: Arc::default(),
+            parked: Arc::default(),
         }
     }
 
     /// Builds a worker for these kinds, which stops when it is idle.
     pub(crate) fn worker(&self, kinds: &[&str]) -> WorkerBuilder {
         let (finished, enqueued) = (Arc::clone(&self.finished), Arc::clone(&self.enqueued));
-        let started = Arc::clone(&self.started);
+        let (started, parked) = (Arc::clone(&self.started), Arc::clone(&self.parked));
         let observer = move |observation: &Observation<'_>| {
             if let Observation::Started { run, .. } = observation {
                 started.lock().expect("no test panics while it holds this").push(run.kind.to_owned());
+            }
+            if let Observation::Parked { .. } = observation {
+                *parked.lock().expect("no test panics while it holds this") += 1;
             }
             if let Observation::Enqueued { id, .. } = observation {
                 enqueued.lock().expect("no test panics while it holds this").push((*id).clone());
@@ -99,6 +104,11 @@ impl Scene {
         self.started.lock().expect("no test panics while it holds this").clone()
     }
 
+    /// How many deliveries were parked.
+    pub(crate) fn parked(&self) -> usize {
+        *self.parked.lock().expect("no test panics while it holds this")
+    }
+
     /// What the worker enqueued.
     pub(crate) fn enqueued(&self) -> Vec<JobId> {
         self.enqueued.lock().expect("no test panics while it holds this").clone()
@@ -116,6 +126,17 @@ impl Scene {
     pub(crate) async fn dead(&self, queue: &str) -> Vec<Envelope> {
         self.waiting(&QueueName::parse(queue).expect("a name").dead()).await
     }
+}
+
+/// Waits until a condition is true, and fails with `what` when it does not become so.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let clock = Clock::system();
+    let waiting = async {
+        while !condition() {
+            clock.sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    assert!(clock.timeout(patience(), waiting).await.is_some(), "it did not come true that {what}");
 }
 
 /// The linked types of these kinds and no others.

@@ -1,5 +1,6 @@
 //! Workers on one store under one clock, and what they have fired and run.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -140,21 +141,25 @@ pub(crate) struct Crew {
     pub(crate) client: Client,
     pub(crate) fired: Ids,
     pub(crate) ran: Ids,
+    /// How many ticks were said to have got no job.
+    pub(crate) skipped: Arc<AtomicUsize>,
 }
 
 impl Crew {
     pub(crate) async fn new((store, clock): (Store, Clock)) -> Self {
         let client = store.open().await.client();
-        Self { store, clock, client, fired: Ids::default(), ran: Ids::default() }
+        Self { store, clock, client, fired: Ids::default(), ran: Ids::default(), skipped: Arc::default() }
     }
 
     pub(crate) async fn hire(&self, build: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Member {
         let process = self.store.open().await;
-        let fired = self.fired.clone();
-        let observer = move |observation: &Observation<'_>| {
-            if let Observation::Enqueued { id, .. } = observation {
-                fired.push((*id).clone());
+        let (fired, skipped) = (self.fired.clone(), Arc::clone(&self.skipped));
+        let observer = move |observation: &Observation<'_>| match observation {
+            Observation::Enqueued { id, .. } => fired.push((*id).clone()),
+            Observation::TicksSkipped { count, .. } => {
+                skipped.fetch_add(*count, Ordering::Relaxed);
             }
+            _ => {}
         };
         let builder = Worker::builder().client(process.client()).state(self.ran.clone()).observer(Arc::new(observer));
         let worker = build(builder).build().unwrap();

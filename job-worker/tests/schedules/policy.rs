@@ -1,5 +1,6 @@
 //! What becomes of ticks that nobody fired in time, of clocks that are set, and of schedules that pause.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use job_core::JobId;
@@ -61,7 +62,31 @@ async fn missed_ticks_run_as_their_policies_say() {
         assert_eq!(crew.fired_of("last-two", &all), [&*eleven, &noon, &one]);
         assert_eq!(crew.fired_of("once", &all), [&*noon, &one]);
         assert_eq!(crew.fired_of("skip", &all), [&*one]);
+        // Of the three: none, one, two, and all of them.
+        assert_eq!(crew.skipped.load(Ordering::Relaxed), 6);
         crew.assert_nothing_twice();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_takes_no_tick_for_missed_that_was_fired() {
+    let often = |worker| marked(worker).schedule("often", Schedule::every(Duration::from_secs(20)), || Beat);
+    for store in Store::all("2026-11-24T09:30:00Z") {
+        let crew = Crew::new(store).await;
+        let member = crew.hire(often).await;
+        crew.settle().await;
+        // Within the minute for which the leader writes no more than its first tick down.
+        for _ in 0..2 {
+            crew.advance(Duration::from_secs(20));
+            crew.settle().await;
+        }
+        member.kill();
+        let member = crew.hire(often).await;
+        crew.settle().await;
+        member.stop().await;
+        let ticks = ["2026-11-24T09:30:20Z", "2026-11-24T09:30:40Z"];
+        assert_eq!(crew.fired_of("often", &ticks), ticks);
+        assert_eq!(crew.skipped.load(Ordering::Relaxed), 0, "ticks were said to have got no job");
     }
 }
 

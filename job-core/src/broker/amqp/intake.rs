@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::amqp::ack_ring::{Acks, Collector, Issuer, Mark, Nudge, ack_ring};
+use crate::broker::amqp::barrier;
 use crate::broker::amqp::fault;
 use crate::broker::amqp::session::Session;
 use crate::clock::Clock;
@@ -30,6 +31,8 @@ const COMPANY_MAX: Duration = Duration::from_millis(3);
 pub(super) struct Intake {
     session: Arc<Session>,
     channel: Channel,
+    /// The queue's name on the broker.
+    physical: String,
     consumer_tag: ShortString,
     prefetch: u16,
     clock: Clock,
@@ -97,6 +100,7 @@ impl Intake {
             session,
             consumer_tag: stream.tag(),
             channel,
+            physical: physical.to_owned(),
             prefetch,
             clock,
             wake: Notify::new(),
@@ -248,9 +252,7 @@ impl Intake {
 
     async fn finish_in_order(&self, collector: &mut Collector) -> Result<()> {
         self.send(collector.flush(self.clock.monotonic())).await?;
-        // A channel that is closed right behind its acknowledgements may lose them: a call that is answered goes between.
-        let qos = self.channel.basic_qos(self.prefetch, BasicQosOptions::default());
-        self.session.answer("finish a consumer", qos).await?;
+        barrier::pass(&self.session, &self.channel, &self.physical).await?;
         sabotage::fail_point("amqp.drain.acknowledged");
         Ok(())
     }

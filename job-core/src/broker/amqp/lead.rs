@@ -242,6 +242,13 @@ impl Leadership for AmqpLeadership {
         Box::pin(self.held.fire(schedule, tick, message))
     }
 
+    fn latest<'a>(&'a self, schedule: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>> {
+        Box::pin(async move {
+            let latest = self.held.notebook.lock().await.ticks.latest(schedule);
+            Ok(latest.and_then(Timestamp::from_timestamp_micros))
+        })
+    }
+
     fn lost(&self) -> BoxFuture<'_, ()> {
         let Held { session, resigned, life, .. } = &*self.held;
         Box::pin(async move {

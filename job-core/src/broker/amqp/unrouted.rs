@@ -19,6 +19,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Confirmation};
 
 use crate::broker::Outgoing;
+use crate::broker::amqp::barrier;
 use crate::broker::amqp::declare::{Declarer, Thing};
 use crate::broker::amqp::fault;
 use crate::broker::amqp::link::Link;
@@ -108,7 +109,8 @@ impl Mover {
             session.answer("stop a consumer", cancel).await?;
             round.put_behind(&held).await?;
         }
-        // The acknowledgements have arrived when this is answered; the rest goes back to its place.
+        barrier::pass(&session, &channel, &self.names.unrouted()).await?;
+        // What was not moved goes back to its place.
         session.answer("close a channel", channel.close(200, "OK".into())).await?;
         Ok(round.sweep)
     }

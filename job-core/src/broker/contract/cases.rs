@@ -126,6 +126,7 @@ macro_rules! __contract_list {
             leadership::a_closed_process_gives_up_its_roles [];
             leadership::a_dead_leader_is_followed [];
             leadership::a_tick_fires_once [];
+            leadership::a_successor_is_told_which_tick_was_fired_last [];
             leadership::an_earlier_tick_is_stale [];
             leadership::schedules_tick_one_by_one [];
             leadership::a_late_fire_of_a_finished_tick_is_stale [FireExact];

@@ -94,6 +94,23 @@ pub(super) async fn a_tick_fires_once(bench: Bench) {
     reader.nothing_else().await;
 }
 
+pub(super) async fn a_successor_is_told_which_tick_was_fired_last(bench: Bench) {
+    let (process, another) = (bench.open_mail().await, bench.open_mail().await);
+    let leader = lead(&process).await;
+    let latest = async |leader: &dyn Leadership, schedule: &str| {
+        eventually("latest", leader.latest(schedule)).await.expect("the leader is answered")
+    };
+    assert_eq!(latest(&*leader, "nightly").await, None);
+    for minute in [5, 6] {
+        fire(&*leader, "nightly", tick(minute), &process.envelope("tick")).await.expect("the leader fires");
+    }
+    assert_eq!(latest(&*leader, "nightly").await, Some(tick(6)));
+    drop(leader);
+    let leader = lead(&another).await;
+    assert_eq!(latest(&*leader, "nightly").await, Some(tick(6)));
+    assert_eq!(latest(&*leader, "hourly").await, None);
+}
+
 pub(super) async fn an_earlier_tick_is_stale(bench: Bench) {
     let process = bench.open_mail().await;
     let leader = lead(&process).await;

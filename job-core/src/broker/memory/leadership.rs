@@ -34,6 +34,10 @@ impl Leadership for MemoryLeadership {
         })))
     }
 
+    fn latest<'a>(&'a self, schedule: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>> {
+        Box::pin(ready(Ok(self.store.lock().latest(schedule))))
+    }
+
     fn lost(&self) -> BoxFuture<'_, ()> {
         let mut changes = self.store.changes();
         Box::pin(async move {

@@ -241,6 +241,10 @@ impl State {
         Ok(Fire::Fired)
     }
 
+    pub(super) fn latest(&self, schedule: &str) -> Option<Timestamp> {
+        self.ticks.get(schedule).copied()
+    }
+
     pub(super) fn append(&mut self, entry: Entry) {
         let is_newer = self.ledger.get(&entry.key).is_none_or(|kept| entry.version > kept.version);
         if is_newer {

@@ -125,9 +125,16 @@ impl Held {
     }
 
     /// Learns that the queue may have something.
-    pub(super) fn wake(&self) {
-        self.lock().is_drained = false;
-        self.arrived.notify_one();
+    pub(super) fn wake(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.is_drained = false;
+        if self.is_awaited() {
+            // Whoever waits would be woken only to ask for this, and sleep again until it arrives.
+            self.refill(&mut state);
+        }
+        if !state.is_claiming {
+            self.arrived.notify_one();
+        }
     }
 
     /// True while somebody waits for a row.

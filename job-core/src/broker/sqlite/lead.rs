@@ -77,6 +77,15 @@ impl Leadership for SqliteLeadership {
         })
     }
 
+    fn latest<'a>(&'a self, schedule: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>> {
+        Box::pin(async move {
+            let name = schedule.to_owned();
+            let latest = self.port.call(Manner::Swift, move |session| latest(session, &name));
+            let latest = latest.await.map_err(|fault| self.port.site.error(&fault))?;
+            Ok(latest.and_then(Timestamp::from_timestamp_micros))
+        })
+    }
+
     fn lost(&self) -> BoxFuture<'_, ()> {
         let mut is_lost = self.lead.is_lost.subscribe();
         Box::pin(async move {
@@ -88,9 +97,7 @@ impl Leadership for SqliteLeadership {
 
 fn fire(session: &mut Session, schedule: &str, tick: Timestamp, message: &Outgoing) -> Result<Result<Fire>, Fault> {
     let tick = micros(tick);
-    let last = "SELECT tick FROM ticks WHERE schedule = ?1";
-    let last: Option<i64> = session.conn.query_row(last, [schedule], |row| row.get(0)).optional()?;
-    if last.is_some_and(|last| tick <= last) {
+    if latest(session, schedule)?.is_some_and(|last| tick <= last) {
         return Ok(Ok(Fire::Stale));
     }
     if let Err(error) = store::publish(session, message)? {
@@ -99,6 +106,11 @@ fn fire(session: &mut Session, schedule: &str, tick: Timestamp, message: &Outgoi
     let record = "INSERT INTO ticks(schedule, tick) VALUES(?1, ?2) ON CONFLICT(schedule) DO UPDATE SET tick = ?2";
     session.conn.execute(record, params![schedule, tick])?;
     Ok(Ok(Fire::Fired))
+}
+
+fn latest(session: &mut Session, schedule: &str) -> Result<Option<i64>, Fault> {
+    let latest = "SELECT tick FROM ticks WHERE schedule = ?1";
+    Ok(session.conn.query_row(latest, [schedule], |row| row.get(0)).optional()?)
 }
 
 /// Returns a role as part of a file's name, different for different roles.

@@ -88,9 +88,18 @@ impl<'a> Inserter<'a> {
 
     /// Stores a copy in each of the queues, and returns how many did not hold its id before.
     fn insert(&mut self, queues: &[i64], envelope: &Envelope) -> Result<u32, Fault> {
+        let due = self.due(envelope);
+        let insert = if is_plain(envelope) {
+            insert_into(&mut self.plain, || Insert::plain(self.conn))?
+        } else {
+            let insert = insert_into(&mut self.full, || Insert::full(self.conn))?;
+            insert.bind_rest(waiting_state(due, self.now), envelope)?;
+            insert
+        };
+        insert.bind(due, envelope)?;
         let mut copies = 0;
         for queue in queues {
-            if self.insert_row(*queue, envelope)? {
+            if insert.execute(*queue)? {
                 copies += 1;
                 self.effects.wake(*queue);
             }
@@ -98,19 +107,12 @@ impl<'a> Inserter<'a> {
         Ok(copies)
     }
 
-    fn insert_row(&mut self, queue: i64, envelope: &Envelope) -> Result<bool, Fault> {
-        let due = match envelope.not_before.map(micros_up) {
+    fn due(&self, envelope: &Envelope) -> i64 {
+        match envelope.not_before.map(micros_up) {
             Some(at) if at > self.now => at,
             // A producer whose clock is ahead must not delay its jobs.
             _ => micros(envelope.runnable_since()).min(self.now),
-        };
-        if is_plain(envelope) {
-            return insert_into(&mut self.plain, || Insert::plain(self.conn))?.execute(queue, due, envelope);
         }
-        let state = waiting_state(due, self.now);
-        let insert = insert_into(&mut self.full, || Insert::full(self.conn))?;
-        insert.bind_rest(state, envelope)?;
-        insert.execute(queue, due, envelope)
     }
 }
 
@@ -139,12 +141,8 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
-    /// Returns false when the queue holds the id already.
-    fn execute(&mut self, queue: i64, due: i64, envelope: &Envelope) -> Result<bool, Fault> {
-        if self.queue != Some(queue) {
-            self.statement.raw_bind_parameter(1, queue)?;
-            self.queue = Some(queue);
-        }
+    /// Binds what all copies of a message share.
+    fn bind(&mut self, due: i64, envelope: &Envelope) -> Result<(), Fault> {
         if self.kind != envelope.kind {
             self.statement.raw_bind_parameter(2, envelope.kind.as_ref().map(Kind::as_str))?;
             self.kind.clone_from(&envelope.kind);
@@ -153,6 +151,15 @@ impl<'a> Insert<'a> {
         self.statement.raw_bind_parameter(4, due)?;
         self.statement.raw_bind_parameter(5, micros(envelope.enqueued_at))?;
         self.statement.raw_bind_parameter(6, &envelope.payload)?;
+        Ok(())
+    }
+
+    /// Stores a copy; returns false when the queue holds the id already.
+    fn execute(&mut self, queue: i64) -> Result<bool, Fault> {
+        if self.queue != Some(queue) {
+            self.statement.raw_bind_parameter(1, queue)?;
+            self.queue = Some(queue);
+        }
         Ok(self.statement.raw_execute()? > 0)
     }
 }

@@ -1,6 +1,7 @@
 //! Takes messages of a queue into one's hands, on a channel whose end gives all of them back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -8,7 +9,9 @@ use futures_util::future::try_join_all;
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
+use tokio::sync::Mutex;
 
+use crate::broker::amqp::barrier;
 use crate::broker::amqp::session::Session;
 use crate::broker::amqp::wire::{self, Received};
 use crate::clock::Clock;
@@ -27,7 +30,13 @@ pub(super) struct Browse {
     pub(super) session: Arc<Session>,
     channel: Channel,
     consumer: lapin::Consumer,
+    /// The queue's name on the broker.
+    physical: String,
     expected: u16,
+    /// Acknowledgements that were sent.
+    sent: AtomicU64,
+    /// So many of them the queue has taken.
+    taken: Mutex<u64>,
     clock: Clock,
 }
 
@@ -59,7 +68,8 @@ impl Browse {
         let consume =
             channel.basic_consume(physical.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
         let consumer = session.answer(&what, consume).await?;
-        Ok(Self { queue, session, channel, consumer, expected, clock })
+        let (physical, sent, taken) = (physical.to_owned(), AtomicU64::default(), Mutex::default());
+        Ok(Self { queue, session, channel, consumer, physical, expected, sent, taken, clock })
     }
 
     /// Returns what was expected, or what there is of it, and gives back at once what is not wanted.
@@ -115,9 +125,15 @@ impl Browse {
     pub(super) async fn ack(&self, tag: u64) -> Result<()> {
         let ack = self.channel.basic_ack(tag, BasicAckOptions::default());
         self.session.answer("take a message out", ack).await?;
-        // An acknowledgement has no answer; this has, behind it.
-        let qos = self.channel.basic_qos(self.expected, BasicQosOptions::default());
-        self.session.answer("take a message out", qos).await
+        let number = self.sent.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut taken = self.taken.lock().await;
+        if *taken < number {
+            // One for all that were sent by now.
+            let sent = self.sent.load(Ordering::Acquire);
+            barrier::pass(&self.session, &self.channel, &self.physical).await?;
+            *taken = sent;
+        }
+        Ok(())
     }
 
     /// Gives a message back.

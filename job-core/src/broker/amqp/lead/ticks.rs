@@ -30,8 +30,13 @@ impl Ticks {
         self.written.insert(schedule, (tick, None));
     }
 
+    /// Returns the latest tick of a schedule that was fired.
+    pub(super) fn latest(&self, schedule: &str) -> Option<i64> {
+        self.fired.get(schedule).copied()
+    }
+
     pub(super) fn is_stale(&self, schedule: &str, tick: i64) -> bool {
-        self.fired.get(schedule).is_some_and(|fired| tick <= *fired)
+        self.latest(schedule).is_some_and(|fired| tick <= fired)
     }
 
     /// Notes a tick; true when it is to be written down now.

@@ -4,16 +4,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{FieldTable, ShortString};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 
 use crate::broker::BoxFuture;
+use crate::broker::amqp::barrier;
 use crate::broker::amqp::declare::Thing;
 use crate::broker::amqp::lane::{Answer, Lane};
 use crate::broker::amqp::pump::parcel::{Goal, Parcel};
@@ -28,11 +29,11 @@ use crate::sabotage;
 /// A drain to which nothing comes for so long is over.
 const IDLE_MAX: Duration = Duration::from_millis(100);
 
-/// The longest wait for a confirm, and for a connection to publish by.
+/// The longest wait for the next confirm, and for a connection to publish by.
 const CONFIRM_MAX: Duration = Duration::from_secs(15);
 
-/// How often a drain looks whether RabbitMQ takes publishes again.
-const BLOCKED_LOOK: Duration = Duration::from_secs(1);
+/// How often a drain that waits for confirms looks whether RabbitMQ takes publishes at all.
+const CONFIRM_LOOK: Duration = Duration::from_secs(1);
 
 /// Refusals, each on a channel of its own, after which a queue is taken for full. A queue that has lost its leader has
 /// another within half a second, and a channel that was opened before refuses for as long as that node is away.
@@ -53,7 +54,8 @@ pub(super) struct Carrier<'a> {
     pump: &'a Arc<Pump>,
     session: Arc<Session>,
     channel: Channel,
-    tags: Vec<ShortString>,
+    /// The slot's name on the broker.
+    slot: String,
     lane: Arc<Lane>,
     lanes: u32,
     drain: Drain,
@@ -62,8 +64,8 @@ pub(super) struct Carrier<'a> {
     refused: Vec<Parcel>,
     refusals: HashMap<Goal, u32>,
     receipts: Receipts,
-    /// How long the end of the drain waits for what is not confirmed.
-    patience: Duration,
+    /// When something was last confirmed, or RabbitMQ last took no publishes.
+    heard: Instant,
     is_failed: bool,
 }
 
@@ -79,27 +81,27 @@ impl<'a> Carrier<'a> {
             drain: Drain::new(pump.geometry, slot, ready),
             pump,
             session,
-            tags: Vec::new(),
+            slot: pump.names.slot(slot.level, slot.index),
             lanes: 1,
             moving: FuturesUnordered::new(),
             refused: Vec::new(),
             refusals: HashMap::new(),
             receipts: Receipts::default(),
-            patience: CONFIRM_MAX,
+            heard: pump.clock.monotonic(),
             is_failed: false,
         };
-        let carried = carrier.carry(&pump.names.slot(slot.level, slot.index)).await;
+        let carried = carrier.carry().await;
         let finished = carrier.finish().await;
         carrier.end().await;
         carried.and(finished)
     }
 
-    async fn carry(&mut self, slot: &str) -> Result<()> {
+    async fn carry(&mut self) -> Result<()> {
         let mut streams = SelectAll::new();
-        streams.push(self.consume(slot, Drain::PREFETCH).await?);
+        streams.push(self.consume(Drain::PREFETCH).await?);
         loop {
             if self.drain.needs_room() {
-                streams.push(self.consume(slot, Drain::ROOM).await?);
+                streams.push(self.consume(Drain::ROOM).await?);
                 self.drain.make_room();
             }
             let takes = self.refused.is_empty() && !self.drain.is_over() && !self.pump.life.closing.is_cancelled();
@@ -121,9 +123,10 @@ impl<'a> Carrier<'a> {
                 },
                 () = self.session.lost() => return Err(look::lost()),
                 () = self.pump.clock.sleep(IDLE_MAX), if self.moving.is_empty() => break,
-                () = self.pump.clock.sleep(CONFIRM_MAX), if !self.moving.is_empty() => {
-                    self.patience = Duration::ZERO;
-                    break;
+                () = self.pump.clock.sleep(CONFIRM_LOOK), if !self.moving.is_empty() => {
+                    if !self.is_patient() {
+                        break;
+                    }
                 }
             }
         }
@@ -131,14 +134,12 @@ impl<'a> Carrier<'a> {
     }
 
     /// Begins to take messages, so many ahead.
-    async fn consume(&mut self, slot: &str, prefetch: u16) -> Result<Consumer> {
+    async fn consume(&mut self, prefetch: u16) -> Result<Consumer> {
         let qos = self.channel.basic_qos(prefetch, BasicQosOptions::default());
         self.session.answer("set the window of a drain", qos).await?;
         let options = BasicConsumeOptions::default();
-        let consume = self.channel.basic_consume(slot.into(), "".into(), options, FieldTable::default());
-        let stream = self.session.answer(&format!("drain the queue \"{slot}\""), consume).await?;
-        self.tags.push(stream.tag());
-        Ok(stream)
+        let consume = self.channel.basic_consume(self.slot.as_str().into(), "".into(), options, FieldTable::default());
+        self.session.answer(&format!("drain the queue \"{}\"", self.slot), consume).await
     }
 
     /// Takes a message, and what else is there.
@@ -186,6 +187,9 @@ impl<'a> Carrier<'a> {
     fn send(&mut self, parcel: Parcel) {
         let (lane, pump) = (Arc::clone(&self.lane), Arc::clone(self.pump));
         let session = Arc::clone(&self.session);
+        if self.moving.is_empty() {
+            self.heard = self.pump.clock.monotonic();
+        }
         self.moving.push(Box::pin(async move {
             let (parcel, answer) = parcel.publish(&lane, &pump.names).await;
             match (&answer, &parcel.goal) {
@@ -201,6 +205,7 @@ impl<'a> Carrier<'a> {
 
     /// Acknowledges what was moved.
     async fn settle(&mut self, moved: (Parcel, Answer)) -> Result<()> {
+        self.heard = self.pump.clock.monotonic();
         let mut noted = self.note(moved);
         for _ in 1..BATCH {
             let Some(Some(moved)) = self.moving.next().now_or_never() else { break };
@@ -272,16 +277,7 @@ impl<'a> Carrier<'a> {
         let landed = self.land().await;
         let rest = self.receipts.take_rest();
         self.acknowledge(rest).await?;
-        for tag in std::mem::take(&mut self.tags) {
-            // It is answered: a channel that is closed right behind its acknowledgements may lose them.
-            let cancel = self.channel.basic_cancel(tag, BasicCancelOptions::default());
-            self.session.answer("end a drain", cancel).await?;
-        }
-        // Behind 32 acknowledgements that the queue has not yet taken, RabbitMQ's channel keeps further ones to itself, and
-        // loses them when it is closed. By now the queue has taken the 32, as it has the cancel; the channel learns of it
-        // and passes on the others before it answers once more.
-        let again = self.channel.basic_qos(Drain::PREFETCH, BasicQosOptions::default());
-        self.session.answer("end a drain", again).await?;
+        barrier::pass(&self.session, &self.channel, &self.slot).await?;
         landed?;
         if self.is_failed || !self.refused.is_empty() { Err(refused()) } else { Ok(()) }
     }
@@ -289,24 +285,30 @@ impl<'a> Carrier<'a> {
     /// Waits for what is under way, as long as there is somebody to acknowledge it to.
     async fn land(&mut self) -> Result<()> {
         while !self.moving.is_empty() && self.is_open() {
-            let lane = Arc::clone(&self.lane);
             tokio::select! {
                 biased;
                 // One that will not be confirmed changes nothing for the others.
                 Some(moved) = self.moving.next() => drop(self.settle(moved).await),
                 () = self.session.lost() => return Err(look::lost()),
-                () = self.pump.clock.sleep(self.patience) => {
-                    let is_waited_for = lane.session.is_alive() && !self.pump.life.closing.is_cancelled();
-                    // What was sent just before RabbitMQ ran short of something waits in the connection, and is stored
-                    // when that is over: given back now, it would be moved once more.
-                    if !is_waited_for || lane.session.blocked().is_none() {
+                () = self.pump.clock.sleep(CONFIRM_LOOK) => {
+                    if !self.is_patient() {
                         return Err(refused());
                     }
-                    self.patience = BLOCKED_LOOK;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Says whether what is under way may still be confirmed. What was sent just before RabbitMQ ran short of something waits
+    /// in the connection, and is stored when that is over, or some time later: given back before, it would be moved once
+    /// more.
+    fn is_patient(&mut self) -> bool {
+        let session = &self.lane.session;
+        if session.is_alive() && session.blocked().is_some() && !self.pump.life.closing.is_cancelled() {
+            self.heard = self.pump.clock.monotonic();
+        }
+        session.is_alive() && self.pump.clock.monotonic().saturating_duration_since(self.heard) < CONFIRM_MAX
     }
 
     fn is_open(&self) -> bool {
