@@ -93,16 +93,22 @@ impl Declarer {
         }
     }
 
+    /// Says whether a thing was declared on this connection.
+    pub(super) fn has_ensured(&self, session: &Session, thing: &Thing) -> bool {
+        let known = self.lock();
+        known.generation == session.generation() && known.things.contains_key(thing)
+    }
+
     /// Declares a thing, unless that was done on this connection.
     ///
     /// # Errors
     /// When it exists and differs, may not be declared and does not exist, or the connection is lost.
     pub(super) async fn ensure(&self, session: &Session, thing: &Thing) -> Result<()> {
-        if self.is_known(session, thing) {
+        if self.has_ensured(session, thing) {
             return Ok(());
         }
         let _turn = self.turn.lock().await;
-        if self.is_known(session, thing) {
+        if self.has_ensured(session, thing) {
             return Ok(());
         }
         if self.is_mute(session, thing) {
@@ -177,11 +183,6 @@ impl Declarer {
 
     fn work<'a>(&'a self, session: &'a Session) -> Work<'a> {
         Work { declarer: self, session, names: &self.names, channel: None }
-    }
-
-    fn is_known(&self, session: &Session, thing: &Thing) -> bool {
-        let known = self.lock();
-        known.generation == session.generation() && known.things.contains_key(thing)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
