@@ -263,7 +263,8 @@ impl AmqpBroker {
         let pump = Pump {
             consuming: Arc::clone(&self.consuming),
             publishing: Arc::clone(&self.publishing),
-            declarer: Declarer::new(Arc::clone(&self.names), &self.options),
+            declarer: Declarer::new(Arc::clone(&self.names), &self.options)
+                .probing(self.consuming.sibling(Purpose::Probe)),
             names: Arc::clone(&self.names),
             geometry: Geometry::of(self.options.slot_width),
             life: self.life.clone(),
@@ -277,6 +278,7 @@ impl AmqpBroker {
         let (settlements, keepers) = (self.office.tasks.clone(), self.keepers.clone());
         let (consuming, publishing) = (Arc::clone(&self.consuming), Arc::clone(&self.publishing));
         let (life, realm, clock) = (self.life.clone(), self.realm.end(), self.clock.clone());
+        let publisher = Arc::clone(&self.office.publisher);
         async move {
             settlements.close();
             let _ = clock.timeout(CLOSE_MAX, settlements.wait()).await;
@@ -286,6 +288,7 @@ impl AmqpBroker {
             let _ = clock.timeout(CLOSE_MAX, keepers.wait()).await;
             consuming.close().await;
             publishing.close().await;
+            publisher.close().await;
             life.killed.cancel();
         }
     }

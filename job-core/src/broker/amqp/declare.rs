@@ -15,6 +15,7 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use crate::broker::amqp::argument::{self, Exchange, QueueKind};
 use crate::broker::amqp::fault;
+use crate::broker::amqp::link::Link;
 use crate::broker::amqp::name::Names;
 use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::session::Session;
@@ -67,6 +68,8 @@ pub(super) struct Declarer {
     own: Own,
     /// The age from which on a queue is trusted.
     youth: Duration,
+    /// By which queues of the wheel are asked whether they have a leader.
+    probe: Option<Arc<Link>>,
     /// One declares at a time: a thousand callers that begin at once need one exchange, not a thousand channels.
     turn: tokio::sync::Mutex<()>,
 }
@@ -89,6 +92,7 @@ impl Declarer {
             known: Mutex::default(),
             own: Own::default(),
             youth: options.queue_youth,
+            probe: None,
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -119,10 +123,7 @@ impl Declarer {
             Err(error) if error.is_denied() => self.work(session).check(thing).await.map_err(|_| error)?,
             declared => declared?,
         }
-        let mut work = self.work(session);
-        let answered = work.listen(thing).await;
-        work.end().await;
-        answered?;
+        self.listen(session, thing).await?;
         let mut known = self.lock();
         if known.generation != session.generation() {
             known.generation = session.generation();

@@ -38,6 +38,8 @@ pub(super) enum Purpose {
     Admin,
     /// One leadership: its end frees the role.
     Lead,
+    /// Asking queues whether they have a leader, which RabbitMQ may answer by ending the connection.
+    Probe,
 }
 
 /// One connection that is made again whenever it is lost. Nothing is connected before somebody asks for a session.
@@ -74,6 +76,11 @@ impl Link {
     pub(super) fn open(purpose: Purpose, url: Arc<AmqpUrl>, handle: Handle, clock: Clock) -> Arc<Self> {
         let state = watch::Sender::new(State::Down(None));
         Arc::new(Self { purpose, url, handle, clock, state, is_begun: AtomicBool::new(false) })
+    }
+
+    /// Makes another link to the same broker.
+    pub(super) fn sibling(&self, purpose: Purpose) -> Arc<Self> {
+        Self::open(purpose, Arc::clone(&self.url), self.handle.clone(), self.clock.clone())
     }
 
     /// Returns the connection that lives now, and waits for one at most for `patience`.
@@ -197,6 +204,7 @@ impl Link {
             Purpose::Consume => "consume",
             Purpose::Admin => "admin",
             Purpose::Lead => "lead",
+            Purpose::Probe => "probe",
         };
         let program = self.url.connection_name.as_deref().unwrap_or("job");
         format!("{program} {purpose} {}", std::process::id())

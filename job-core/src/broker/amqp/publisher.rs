@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::broker::amqp::declare::{Declarer, Thing};
 use crate::broker::amqp::fault;
 use crate::broker::amqp::lane::{Answer, Lane, Publish};
-use crate::broker::amqp::link::Link;
+use crate::broker::amqp::link::{Link, Purpose};
 use crate::broker::amqp::name::Names;
 use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::route::{Route, dead, route};
@@ -64,9 +64,10 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Makes a publisher.
     pub(super) fn new(link: Arc<Link>, names: Arc<Names>, clock: Clock, options: &AmqpOptions) -> Self {
+        let declarer = Declarer::new(Arc::clone(&names), options).probing(link.sibling(Purpose::Probe));
         Self {
             link,
-            declarer: Declarer::new(Arc::clone(&names), options),
+            declarer,
             names,
             clock,
             patience: options.publish_patience,
@@ -75,6 +76,11 @@ impl Publisher {
             strict: tokio::sync::Mutex::default(),
             budget: Semaphore::new(BUDGET_KIB),
         }
+    }
+
+    /// Closes what it has beside its link.
+    pub(super) async fn close(&self) {
+        self.declarer.close().await;
     }
 
     /// Publishes all of them, and answers in their order.

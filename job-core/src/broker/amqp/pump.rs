@@ -92,6 +92,7 @@ impl Pump {
                 () = self.clock.sleep(PAUSE_MAX.mul_f64(fastrand::f64())) => {}
             }
         }
+        self.declarer.close().await;
     }
 
     /// Turns the wheel until the connection is lost, which is an error, or the broker closes.

@@ -3,13 +3,15 @@
 //! A quorum queue of RabbitMQ 3.10.8 whose node is killed within a second of the queue's making may have no leader ever
 //! after, and one of a cluster has none while most of its nodes are away. Its channel does nothing else for a minute when
 //! something is published to such a queue, nor does the connection soon after: one slot of 128 would stop all jobs. So a
-//! queue of the wheel is asked on a channel of its own first, once a connection, and another slot does instead of one
+//! queue of the wheel is asked on a connection of its own first, once a connection, and another slot does instead of one
 //! that does not answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::amqp::barrier;
 use crate::broker::amqp::declare::{Declarer, Thing, Work};
+use crate::broker::amqp::link::Link;
 use crate::broker::amqp::name::Names;
 use crate::broker::amqp::session::Session;
 use crate::broker::amqp::wheel::{Geometry, SlotId};
@@ -17,6 +19,9 @@ use crate::error::{Error, Result};
 
 /// How long a queue may take to answer. A leader is elected within half a second; a busy disk takes its time.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// The longest wait for the connection to ask by.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How long a queue that did not answer is left alone.
 const ALONE: Duration = Duration::from_secs(30);
@@ -53,16 +58,32 @@ impl Declarer {
     }
 }
 
-impl Work<'_> {
+impl Declarer {
+    /// Asks queues of the wheel by this link, whose connection RabbitMQ ends after a minute when one has no leader.
+    pub(in crate::broker::amqp) fn probing(self, link: Arc<Link>) -> Self {
+        Self { probe: Some(link), ..self }
+    }
+
+    /// Closes that link.
+    pub(in crate::broker::amqp) async fn close(&self) {
+        if let Some(link) = &self.probe {
+            link.close().await;
+        }
+    }
+
     /// Has a queue of the wheel answer.
     ///
     /// # Errors
-    /// When it does not.
-    pub(super) async fn listen(&mut self, thing: &Thing) -> Result<()> {
-        let Some(physical) = name(thing, self.names) else { return Ok(()) };
-        let answers = self.answers(&physical).await?;
-        let now = self.session.clock().monotonic();
-        let mut known = self.declarer.lock();
+    /// When it does not, or cannot be asked.
+    pub(super) async fn listen(&self, session: &Session, thing: &Thing) -> Result<()> {
+        let Some((link, physical)) = self.probe.as_ref().zip(name(thing, &self.names)) else { return Ok(()) };
+        let mut answers = self.probe(link, &physical).await;
+        if answers.is_err() {
+            // Another queue's silence may have ended the connection just now.
+            answers = self.probe(link, &physical).await;
+        }
+        let (answers, now) = (answers?, session.clock().monotonic());
+        let mut known = self.lock();
         if answers {
             known.mute.remove(thing);
             return Ok(());
@@ -71,7 +92,17 @@ impl Work<'_> {
         Err(leaderless(&physical))
     }
 
-    /// Says whether a queue answers, as far as we may ask it.
+    async fn probe(&self, link: &Arc<Link>, physical: &str) -> Result<bool> {
+        let session = link.session(CONNECT_MAX).await?;
+        let mut work = self.work(&session);
+        let answers = work.answers(physical).await;
+        work.end().await;
+        answers
+    }
+}
+
+impl Work<'_> {
+    /// Says whether a queue answers, as far as we may ask it. RabbitMQ ends the connection a minute later if not.
     ///
     /// # Errors
     /// When the connection is lost.
