@@ -202,7 +202,7 @@ impl JobId {
         }
         match Uuid::try_parse(text) {
             // Only the canonical form: anything else must come back as it was written.
-            Ok(uuid) if uuid.hyphenated().to_string() == text => Ok(Self(Id::Uuid(uuid))),
+            Ok(uuid) if uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text => Ok(Self(Id::Uuid(uuid))),
             _ => Ok(Self(Id::Text(text.into()))),
         }
     }

@@ -193,43 +193,46 @@ impl Executor {
     }
 
     /// Runs a job, and begins to record what comes of it.
-    async fn run(self: Arc<Self>, admitted: Admitted) -> Option<Settling> {
+    fn run(self: Arc<Self>, admitted: Admitted) -> impl Future<Output = Option<Settling>> + Send {
+        // Out of the future: it would have room for all of this twice, and there is one of each job.
         let Admitted { mut job, route, slot, permit } = admitted;
-        let now = self.clock.now();
-        // Here and not on arrival: it may have waited since, for its kind's limit.
-        if let Err(error) = guard::check_expiry(&job.envelope, &route.options, now) {
-            self.refuse(job, DeathReason::Expired, error);
-            return None;
-        }
-        let (work, around) = match self.decode(&job.envelope, &job.queue, &route) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                self.refuse(job, DeathReason::Undecodable, error);
+        async move {
+            let now = self.clock.now();
+            // Here and not on arrival: it may have waited since, for its kind's limit.
+            if let Err(error) = guard::check_expiry(&job.envelope, &route.options, now) {
+                self.refuse(job, DeathReason::Expired, error);
                 return None;
             }
-        };
-        let run = run_of(&job, route.kind);
-        let wait = (now - job.envelope.runnable_since()).to_std().unwrap_or_default();
-        self.observers.emit(&Observation::Started { run, wait });
-        fail_point("run.begun");
-        job.settle = sabotage::before_run(job.settle);
-        let begun = self.clock.monotonic();
-        let turn = Turn { kind: route.kind, queue: job.queue.clone(), envelope: Arc::clone(&job.envelope) };
-        let ending = attempt::attempt(&self, &route, turn, around, work).await;
-        let duration = self.clock.monotonic() - begun;
-        fail_point("run.ended");
-        if matches!(ending, Ending::Interrupted) {
-            self.interrupted.fetch_add(1, Ordering::Relaxed);
+            let (work, around) = match self.decode(&job.envelope, &job.queue, &route) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    self.refuse(job, DeathReason::Undecodable, error);
+                    return None;
+                }
+            };
+            let run = run_of(&job, route.kind);
+            let wait = (now - job.envelope.runnable_since()).to_std().unwrap_or_default();
+            self.observers.emit(&Observation::Started { run, wait });
+            fail_point("run.begun");
+            job.settle = sabotage::before_run(job.settle);
+            let begun = self.clock.monotonic();
+            let turn = Turn { kind: route.kind, queue: job.queue.clone(), envelope: Arc::clone(&job.envelope) };
+            let ending = attempt::attempt(&self, &route, turn, around, work).await;
+            let duration = self.clock.monotonic() - begun;
+            fail_point("run.ended");
+            if matches!(ending, Ending::Interrupted) {
+                self.interrupted.fetch_add(1, Ordering::Relaxed);
+            }
+            // The handler has returned: the next job may have the slot while this one's outcome is recorded.
+            drop((slot, permit));
+            let policy = Policy {
+                max_attempts: job.envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
+                backoff: route.options.backoff,
+            };
+            let verdict = verdict::decide(ending, &job.envelope, policy, self.clock.now(), fastrand::f64());
+            let verdict = if route.is_ephemeral() { verdict.forgetting() } else { verdict };
+            Some(settle(job, route.kind, verdict, duration))
         }
-        // The handler has returned: the next job may have the slot while this one's outcome is recorded.
-        drop((slot, permit));
-        let policy = Policy {
-            max_attempts: job.envelope.details.max_attempts.unwrap_or(route.options.max_attempts),
-            backoff: route.options.backoff,
-        };
-        let verdict = verdict::decide(ending, &job.envelope, policy, self.clock.now(), fastrand::f64());
-        let verdict = if route.is_ephemeral() { verdict.forgetting() } else { verdict };
-        Some(settle(job, route.kind, verdict, duration))
     }
 
     fn observe_enqueued(&self, message: &Outgoing) {
@@ -268,10 +271,10 @@ impl Executor {
         envelope: &Arc<Envelope>,
         queue: &QueueName,
         route: &Route,
-    ) -> Result<(Work, Option<Parts>), String> {
+    ) -> Result<(Work, Option<Box<Parts>>), String> {
         let parts = self.parts(envelope, queue, route);
         let has_code_around = route.options.is_blocking || !self.middleware.is_empty();
-        let around = has_code_around.then(|| parts.clone());
+        let around = has_code_around.then(|| Box::new(parts.clone()));
         match attempt::catch(|| (route.handler)(parts)) {
             Ok(Ok(work)) => Ok((work, around)),
             Ok(Err(error)) => Err(format!("the payload does not decode as \"{}\": {error}", route.kind)),

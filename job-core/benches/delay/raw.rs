@@ -7,7 +7,7 @@ use futures_util::stream::FuturesOrdered;
 use job_core::clock::Clock;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-    QueueDeclareOptions,
+    QueueDeclareOptions, QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -84,6 +84,11 @@ impl Raw {
                 }
             }
         }
+    }
+
+    /// Removes all messages of a queue.
+    pub(crate) async fn empty(&self, queue: &str) {
+        self.looking.queue_purge(queue.into(), QueuePurgeOptions::default()).await.unwrap();
     }
 
     /// Returns how many messages a second come to a queue, until so many are there.

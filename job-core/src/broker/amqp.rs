@@ -184,7 +184,7 @@ impl AmqpBroker {
         if self.is_closed.load(Ordering::Acquire) { Err(link::closed()) } else { Ok(()) }
     }
 
-    async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Stored>> {
+    async fn publish_all(&self, messages: &[Outgoing]) -> Vec<Result<Stored>> {
         if self.check_open().is_err() {
             return messages.iter().map(|_| Err(link::closed())).collect();
         }
@@ -309,7 +309,11 @@ impl Broker for AmqpBroker {
     }
 
     fn publish(&self, messages: Vec<Outgoing>) -> BoxFuture<'_, Vec<Result<Stored>>> {
-        Box::pin(self.publish_all(messages))
+        Box::pin(async move { self.publish_all(&messages).await })
+    }
+
+    fn publish_shared(&self, messages: Arc<Vec<Outgoing>>) -> BoxFuture<'_, Vec<Result<Stored>>> {
+        Box::pin(async move { self.publish_all(&messages).await })
     }
 
     fn consume<'a>(&'a self, queue: &'a QueueName, window: Window) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {

@@ -64,6 +64,12 @@ impl Node {
         &self.url
     }
 
+    /// Returns the process of the first node.
+    pub(crate) fn pid(&self) -> u32 {
+        let pid = last_line(&script(&["pid", "--name", self.name]));
+        pid.parse().expect("a process has a number")
+    }
+
     /// Kills a node, as a crash does; the first is 1.
     pub(crate) fn kill(&self, node: usize) {
         script(&["kill", "--name", self.name, "--node", &node.to_string()]);

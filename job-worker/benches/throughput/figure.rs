@@ -21,11 +21,18 @@ pub(crate) fn interleave<T>(rounds: usize, contenders: &mut [&mut dyn FnMut() ->
 /// Prints rates in jobs a second and the processor time of 100 000 jobs.
 pub(crate) fn print_rates(name: &str, ours: &[Sample], raw: &[Sample]) {
     print(name, "/s", 0, &values(ours, |s| s.rate), &values(raw, |s| s.rate));
-    let (ours, raw) = (values(ours, |s| s.cpu), values(raw, |s| s.cpu));
-    if ours.iter().chain(&raw).all(|cpu| *cpu > 0.0) {
-        print(&format!("{name}.cpu_100k"), "s", 2, &ours, &raw);
+    print_cpu(&format!("{name}.cpu_100k"), &values(ours, |s| s.cpu), &values(raw, |s| s.cpu));
+    let server_cpu = |samples: &[Sample]| samples.iter().map(|s| s.server_cpu).collect::<Option<Vec<f64>>>();
+    if let (Some(ours), Some(raw)) = (server_cpu(ours), server_cpu(raw)) {
+        print_cpu(&format!("{name}.broker_cpu_100k"), &ours, &raw);
+    }
+}
+
+fn print_cpu(name: &str, ours: &[f64], raw: &[f64]) {
+    if ours.iter().chain(raw).all(|cpu| *cpu > 0.0) {
+        print(name, "s", 2, ours, raw);
     } else {
-        println!("{name}.cpu_100k was too short to be measured");
+        println!("{name} was too short to be measured");
     }
 }
 

@@ -43,6 +43,23 @@ impl Perform for Noop {
     }
 }
 
+/// Does nothing either, but gives others a turn before it ends.
+#[derive(Job, Serialize, Deserialize)]
+pub(crate) struct Waiting(Noop);
+
+impl Waiting {
+    pub(crate) fn new(account: usize) -> Self {
+        Self(Noop::new(account))
+    }
+}
+
+impl Perform for Waiting {
+    async fn perform(self, _cx: Context<Self>) -> Result<(), JobError> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+}
+
 /// Counts completed runs, and tells when there were enough.
 pub(crate) struct Tally {
     left: AtomicUsize,

@@ -1,11 +1,12 @@
 //! How fast jobs are stored and run, beside programs that use the broker's driver and nothing else.
 //!
-//! `cargo bench -p job-worker --bench throughput [-- BROKER…] [FIGURE…] [--quick]`: `sqlite` runs every figure of the
-//! broker, `sqlite.drain` only that one. Each figure is the median of the ratios of interleaved pairs; `--quick` takes
+//! `cargo bench -p job-worker --bench throughput [-- BROKER…] [FIGURE…] [--quick]`: `sqlite` and `amqp` run every figure
+//! of that broker, `sqlite.drain` only that one. Each figure is the median of the ratios of interleaved pairs; `--quick` takes
 //! small sizes and few pairs, and shows only that the programs run. Nothing here judges a speed.
 
 use std::process::ExitCode;
 
+mod amqp;
 mod figure;
 mod job;
 mod ours;
@@ -30,8 +31,9 @@ fn main() -> ExitCode {
     let size = if args.iter().any(|arg| arg == "--quick") { Size::QUICK } else { Size::FULL };
     // Cargo adds `--bench`.
     let wanted: Vec<String> = args.into_iter().filter(|arg| !arg.starts_with("--")).collect();
-    let rivals: [&dyn Rival; 1] = [&sqlite::Sqlite];
-    let count: usize = rivals.iter().map(|rival| suite::run(*rival, &size, &wanted)).sum();
+    let amqp = amqp::Amqp::default();
+    let rivals: [&dyn Rival; 2] = [&sqlite::Sqlite, &amqp];
+    let count: usize = rivals.iter().map(|rival| suite::run(*rival, size, &wanted)).sum();
     println!("conditions {}", usage::conditions());
     if count > 0 {
         return ExitCode::SUCCESS;

@@ -8,13 +8,14 @@ use job_core::clock::Clock;
 use job_core::error::Result;
 use job_core::observation::Observer;
 use job_core::topology::{Pattern, Topology};
-use job_core::{Client, QueueName};
+use job_core::{Client, Job, QueueName};
 use job_worker::metrics::Metrics;
 use job_worker::{StopHandle, Stopped, Worker, WorkerBuilder};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use crate::job::{Arrivals, Noop, Tally};
+use crate::job::{Arrivals, Noop, Tally, Waiting};
+use crate::rival::Place;
 use crate::sample::{Sample, Stopwatch};
 use crate::usage;
 
@@ -28,13 +29,18 @@ const CONCURRENCY: usize = 100;
 const MANY: usize = 10_000;
 
 /// Stores jobs that are not measured.
-pub(crate) fn prepare(url: &str, jobs: usize) {
-    enqueue_many(url, jobs);
+pub(crate) fn prepare(place: &dyn Place, jobs: usize) {
+    store_many(place, jobs, Noop::new);
 }
 
-pub(crate) fn enqueue_one_by_one(url: &str, jobs: usize) -> Sample {
-    with_client(url, async |client| {
-        let watch = Stopwatch::start();
+/// As [`prepare`], jobs that wait once.
+pub(crate) fn prepare_waiting(place: &dyn Place, jobs: usize) {
+    store_many(place, jobs, Waiting::new);
+}
+
+pub(crate) fn enqueue_one_by_one(place: &dyn Place, jobs: usize) -> Sample {
+    with_client(&place.url(), async |client| {
+        let watch = Stopwatch::start(place.server());
         for account in 0..jobs {
             client.enqueue(Noop::new(account)).await.expect("it is stored");
         }
@@ -42,9 +48,9 @@ pub(crate) fn enqueue_one_by_one(url: &str, jobs: usize) -> Sample {
     })
 }
 
-pub(crate) fn enqueue_for_callers(url: &str, jobs: usize, callers: usize) -> Sample {
-    with_client(url, async |client| {
-        let watch = Stopwatch::start();
+pub(crate) fn enqueue_for_callers(place: &dyn Place, jobs: usize, callers: usize) -> Sample {
+    with_client(&place.url(), async |client| {
+        let watch = Stopwatch::start(place.server());
         let call = |caller: usize| {
             let client = client.clone();
             tokio::spawn(async move {
@@ -61,26 +67,30 @@ pub(crate) fn enqueue_for_callers(url: &str, jobs: usize, callers: usize) -> Sam
     })
 }
 
-pub(crate) fn enqueue_many(url: &str, jobs: usize) -> Sample {
-    with_client(url, async |client| {
-        let watch = Stopwatch::start();
+pub(crate) fn enqueue_many(place: &dyn Place, jobs: usize) -> Sample {
+    store_many(place, jobs, Noop::new)
+}
+
+fn store_many<J: Job>(place: &dyn Place, jobs: usize, job: fn(usize) -> J) -> Sample {
+    with_client(&place.url(), async |client| {
+        let watch = Stopwatch::start(place.server());
         for begin in (0..jobs).step_by(MANY) {
             let batch = begin..jobs.min(begin + MANY);
-            client.enqueue_many(batch.map(Noop::new)).await.expect("they are stored");
+            client.enqueue_many(batch.map(job)).await.expect("they are stored");
         }
         watch.stop(jobs)
     })
 }
 
 /// Binds the queues, and publishes events to all of them.
-pub(crate) fn publish(url: &str, events: usize, queues: &[String]) -> Sample {
-    with_client(url, async |client| {
+pub(crate) fn publish(place: &dyn Place, events: usize, queues: &[String]) -> Sample {
+    with_client(&place.url(), async |client| {
         let bind = |topology: Topology, name: &String| {
             topology.bind(QueueName::parse(name).expect("a queue's name"), Pattern::Fanout("noops".into()))
         };
         let topology = queues.iter().fold(Topology::default(), bind);
         client.broker().declare(&topology).await.expect("they are bound");
-        let watch = Stopwatch::start();
+        let watch = Stopwatch::start(place.server());
         for begin in (0..events).step_by(MANY) {
             let batch = begin..events.min(begin + MANY);
             client.publish_many(batch.map(Noop::new)).await.expect("they are stored");
@@ -90,22 +100,32 @@ pub(crate) fn publish(url: &str, events: usize, queues: &[String]) -> Sample {
 }
 
 /// Runs jobs until so many are done; others may be left.
-pub(crate) fn drain(url: &str, jobs: usize) -> Sample {
-    with_client(url, async |client| {
-        let tally = Arc::new(Tally::new(jobs));
-        let watch = Stopwatch::start();
-        let worker =
-            start(worker(&client, Arc::new(Arrivals::new())).observer(Arc::clone(&tally) as Arc<dyn Observer>));
-        tally.over.notified().await;
-        let sample = watch.stop(jobs);
+pub(crate) fn drain(place: &dyn Place, jobs: usize) -> Sample {
+    with_client(&place.url(), async |client| {
+        let watch = Stopwatch::start(place.server());
+        let worker = run_jobs(&client, jobs).await;
+        if !place.is_over_when_empty() {
+            let sample = watch.stop(jobs);
+            worker.stop().await;
+            return sample;
+        }
         worker.stop().await;
-        sample
+        place.wait_empty();
+        watch.stop(jobs)
     })
 }
 
+/// Starts a worker, and returns it when it has run so many jobs.
+async fn run_jobs(client: &Client, jobs: usize) -> Running {
+    let tally = Arc::new(Tally::new(jobs));
+    let worker = start(worker(client, Arc::new(Arrivals::new())).observer(Arc::clone(&tally) as Arc<dyn Observer>));
+    tally.over.notified().await;
+    worker
+}
+
 /// Returns how long jobs took from before they were stored until their handlers started, one stored each `every`.
-pub(crate) fn latencies(url: &str, jobs: usize, every: Duration) -> Vec<Duration> {
-    with_client(url, async |client| {
+pub(crate) fn latencies(place: &dyn Place, jobs: usize, every: Duration) -> Vec<Duration> {
+    with_client(&place.url(), async |client| {
         let clock = Clock::system();
         let arrivals = Arc::new(Arrivals::new());
         let tally = Arc::new(Tally::new(jobs));
@@ -123,16 +143,16 @@ pub(crate) fn latencies(url: &str, jobs: usize, every: Duration) -> Vec<Duration
 }
 
 /// Drains in a process of its own, and returns the peak of its resident size in MiB.
-pub(crate) fn rss_peak_mib(url: &str, jobs: usize) -> f64 {
+pub(crate) fn rss_peak_mib(place: &dyn Place, jobs: usize) -> f64 {
     let program = std::env::current_exe().expect("this program");
-    let output = Command::new(program).args([ALONE, url, &jobs.to_string()]).output().expect("it runs");
+    let output = Command::new(program).args([ALONE, &place.url(), &jobs.to_string()]).output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.trim().parse().unwrap_or_else(|_| panic!("no size: {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// What the process of its own does.
 pub(crate) fn drain_alone(url: &str, jobs: usize) {
-    drain(url, jobs);
+    with_client(url, async |client| run_jobs(&client, jobs).await.stop().await);
     println!("{:.1}", usage::rss_peak_mib());
 }
 

@@ -2,22 +2,45 @@
 
 use std::time::Duration;
 
+use crate::size::Size;
+
 /// A broker, and its raw programs.
 pub(crate) trait Rival {
     /// Returns the first word of its figures.
     fn name(&self) -> &'static str;
 
+    /// Returns which of the figures it takes.
+    fn figures(&self) -> &'static [&'static str];
+
+    /// Returns how much of each is measured.
+    fn size(&self, size: Size) -> Size {
+        size
+    }
+
     /// Returns the ways to drain: `""` for the one of our durability, and names of others.
     fn drains(&self) -> &'static [&'static str];
 
     /// Makes an empty place, which is gone when it is dropped.
-    fn place(&self) -> Box<dyn Place>;
+    fn place(&self) -> Box<dyn Place + '_>;
 }
 
 /// A place for jobs. Ours and the raw program never share one: each has its own layout.
 pub(crate) trait Place {
     /// Returns the URL by which a client of ours connects to it.
     fn url(&self) -> String;
+
+    /// Returns the process that keeps the jobs, where that is not this one.
+    fn server(&self) -> Option<u32> {
+        None
+    }
+
+    /// Says whether a run is over only when the worker has stopped and the place is empty, not as soon as all jobs have run.
+    fn is_over_when_empty(&self) -> bool {
+        false
+    }
+
+    /// Waits until our client's jobs are gone.
+    fn wait_empty(&self) {}
 
     /// Makes the raw program's layout, and stores jobs that are not measured.
     fn prepare(&self, jobs: usize);

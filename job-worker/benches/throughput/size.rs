@@ -1,6 +1,7 @@
 //! How much is measured: enough to tell a few per cent apart, or just enough to see that it runs.
 
 /// Numbers of jobs, and of interleaved pairs.
+#[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) pairs: usize,
     pub(crate) enqueue_one: usize,

@@ -27,11 +27,15 @@ impl Rival for Sqlite {
         "sqlite"
     }
 
+    fn figures(&self) -> &'static [&'static str] {
+        &["enqueue1", "enqueue64", "enqueue_many", "publish10", "drain", "drain_1m", "latency", "rss"]
+    }
+
     fn drains(&self) -> &'static [&'static str] {
         &["", "normal"]
     }
 
-    fn place(&self) -> Box<dyn Place> {
+    fn place(&self) -> Box<dyn Place + '_> {
         Box::new(File { folder: TempDir::new().expect("a temporary folder") })
     }
 }

@@ -1,5 +1,6 @@
 //! What this process uses, and how busy the machine is: read from `/proc`, so on Linux only.
 
+use std::fmt::Display;
 use std::fs;
 
 /// Ticks of a second in proc_pid_stat(5): USER_HZ, which is 100 for every program on Linux.
@@ -7,7 +8,12 @@ const TICKS: f64 = 100.0;
 
 /// Returns the user and system time of this process, in steps of 10 ms: fields 14 and 15, after the command's name.
 pub(crate) fn cpu_seconds() -> f64 {
-    let stat = read("/proc/self/stat");
+    cpu_seconds_of("self")
+}
+
+/// Returns that of another process of this machine.
+pub(crate) fn cpu_seconds_of(process: impl Display) -> f64 {
+    let stat = read(&format!("/proc/{process}/stat"));
     let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_whitespace().collect();
     let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
     (ticks(11) + ticks(12)) / TICKS

@@ -20,13 +20,13 @@ use crate::roster::Route;
 use crate::verdict::Ending;
 
 /// Runs a decoded job once, in its middleware; `around` is there when anything but the handler needs it.
-pub(super) async fn attempt(
-    executor: &Executor,
-    route: &Route,
+pub(super) fn attempt<'a>(
+    executor: &'a Executor,
+    route: &'a Route,
     turn: Turn,
-    around: Option<Parts>,
+    around: Option<Box<Parts>>,
     work: Work,
-) -> Ending {
+) -> impl Future<Output = Ending> + Send + 'a {
     let (work, is_blocking) = match work {
         Work::Async(work) => (work, false),
         Work::Blocking(call) => (on_blocking_pool(call), true),
@@ -36,9 +36,12 @@ pub(super) async fn attempt(
         None => work,
     };
     let guarded = Guarded { work: Some(work), turn, watch: executor.stall.clone() };
-    match around {
-        Some(parts) if is_blocking => attempt_blocking(executor, route, &parts, guarded).await,
-        _ => attempt_async(executor, route, guarded).await,
+    async move {
+        match around {
+            // In a box: the future of each run would be as large as this one otherwise.
+            Some(parts) if is_blocking => Box::pin(attempt_blocking(executor, route, &parts, guarded)).await,
+            _ => attempt_async(executor, route, guarded).await,
+        }
     }
 }
 

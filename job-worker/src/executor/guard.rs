@@ -90,6 +90,10 @@ fn check_chain(envelope: &Envelope) -> Result<(), Refusal> {
 
 /// Says whether arrays and objects nest deeper than `limit`, without decoding. Brackets within strings do not count.
 fn is_deeper(json: &[u8], limit: usize) -> bool {
+    // Most have fewer brackets than that in all, and counting them is many times faster than following them.
+    if json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= limit {
+        return false;
+    }
     let (mut depth, mut is_string, mut is_escaped) = (0usize, false, false);
     for byte in json {
         match byte {

@@ -40,11 +40,12 @@ impl Book {
         self.entry.last = self.entry.last.max(tick);
     }
 
-    /// Notes that a tick has a job. Whoever leads next must know that job if it is not to be overlapped.
+    /// Notes that a tick has a job. Whoever leads next must know that job if it is not to be overlapped; and who lists
+    /// schedules wants to see that a new one works.
     pub(crate) fn note_fired(&mut self, tick: Timestamp, overlap: Overlap) {
         self.deal_with(tick);
-        self.entry.fired = Some(tick);
-        if overlap == Overlap::Skip {
+        let is_first = self.entry.fired.replace(tick).is_none();
+        if is_first || overlap == Overlap::Skip {
             self.written_at = None;
         }
     }

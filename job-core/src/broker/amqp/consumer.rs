@@ -37,28 +37,29 @@ pub(super) struct AmqpConsumer {
 }
 
 impl AmqpConsumer {
-    /// Takes what is there; `None` at the end.
-    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Taken>>> {
-        let is_ended = loop {
-            match self.arrivals.poll_recv(cx) {
-                Poll::Ready(Some(source)) => self.sources.push(source?),
-                Poll::Ready(None) => break true,
-                Poll::Pending => break false,
-            }
-        };
-        if is_ended {
-            // The broker closes, and gives back what was not handed out.
-            self.sources.clear();
-            self.peeked = None;
-            return Poll::Ready(Ok(None));
+    /// Takes in new channels; `true` at the end of all.
+    fn poll_arrivals(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        while let Poll::Ready(arrival) = self.arrivals.poll_recv(cx) {
+            let Some(source) = arrival else {
+                // The broker closes, and gives back what was not handed out.
+                self.sources.clear();
+                self.peeked = None;
+                return Ok(true);
+            };
+            self.sources.push(source?);
         }
+        Ok(false)
+    }
+
+    /// Takes what is there.
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Taken> {
         if let Some(taken) = self.peeked.take().filter(|taken| taken.intake.is_alive()) {
-            return Poll::Ready(Ok(Some(taken)));
+            return Poll::Ready(taken);
         }
         let mut next = 0;
         while let Some(source) = self.sources.get_mut(next) {
             match source.poll_take(cx) {
-                Poll::Ready(Some(taken)) => return Poll::Ready(Ok(Some(taken))),
+                Poll::Ready(Some(taken)) => return Poll::Ready(taken),
                 Poll::Ready(None) => self.sources.remove(next).intake.note_end(),
                 Poll::Pending => next += 1,
             }
@@ -68,22 +69,25 @@ impl AmqpConsumer {
 
     /// Polls whether there is something; see [`ready`](Consumer::ready).
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
-        self.poll_take(cx).map_ok(|taken| {
-            self.peeked = taken;
-            self.peeked.is_some()
+        if self.poll_arrivals(cx)? {
+            return Poll::Ready(Ok(false));
+        }
+        self.poll_take(cx).map(|taken| {
+            self.peeked = Some(taken);
+            Ok(true)
         })
     }
 
     /// Polls for what is there; see [`next_many`](Consumer::next_many).
     pub(super) fn poll_many(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Result<Vec<Delivery>>> {
+        // Once for all of them: it costs as much as a message.
+        if self.poll_arrivals(cx)? {
+            return Poll::Ready(Ok(Vec::new()));
+        }
         let mut deliveries = Vec::new();
         while deliveries.len() < max {
             match self.poll_take(cx) {
-                Poll::Ready(Ok(Some(taken))) => deliveries.extend(deliver(&self.desk, taken)),
-                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(deliveries)),
-                // What was taken before it must not be lost; the failure stays where it is: the channels are gone.
-                Poll::Ready(Err(error)) if deliveries.is_empty() => return Poll::Ready(Err(error)),
-                Poll::Ready(Err(_)) => break,
+                Poll::Ready(taken) => deliveries.extend(deliver(&self.desk, taken)),
                 Poll::Pending if deliveries.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
             }

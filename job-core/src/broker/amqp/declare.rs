@@ -25,6 +25,7 @@ use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Queue, Topology};
 
 mod look;
 mod mismatch;
+mod mute;
 mod own;
 mod retire;
 mod youth;
@@ -77,6 +78,8 @@ struct Known {
     things: HashMap<Thing, Instant>,
     /// What has grown old enough, on whichever connection.
     grown: HashSet<Thing>,
+    /// What has no leader, and when that was seen.
+    mute: HashMap<Thing, Instant>,
 }
 
 impl Declarer {
@@ -90,23 +93,36 @@ impl Declarer {
         }
     }
 
+    /// Says whether a thing was declared on this connection.
+    pub(super) fn has_ensured(&self, session: &Session, thing: &Thing) -> bool {
+        let known = self.lock();
+        known.generation == session.generation() && known.things.contains_key(thing)
+    }
+
     /// Declares a thing, unless that was done on this connection.
     ///
     /// # Errors
     /// When it exists and differs, may not be declared and does not exist, or the connection is lost.
     pub(super) async fn ensure(&self, session: &Session, thing: &Thing) -> Result<()> {
-        if self.is_known(session, thing) {
+        if self.has_ensured(session, thing) {
             return Ok(());
         }
         let _turn = self.turn.lock().await;
-        if self.is_known(session, thing) {
+        if self.has_ensured(session, thing) {
             return Ok(());
+        }
+        if self.is_mute(session, thing) {
+            return Err(Error::unavailable("the queue had no leader a moment ago"));
         }
         let declared = self.work(session).declare(thing).await;
         match declared {
             Err(error) if error.is_denied() => self.work(session).check(thing).await.map_err(|_| error)?,
             declared => declared?,
         }
+        let mut work = self.work(session);
+        let answered = work.listen(thing).await;
+        work.end().await;
+        answered?;
         let mut known = self.lock();
         if known.generation != session.generation() {
             known.generation = session.generation();
@@ -167,11 +183,6 @@ impl Declarer {
 
     fn work<'a>(&'a self, session: &'a Session) -> Work<'a> {
         Work { declarer: self, session, names: &self.names, channel: None }
-    }
-
-    fn is_known(&self, session: &Session, thing: &Thing) -> bool {
-        let known = self.lock();
-        known.generation == session.generation() && known.things.contains_key(thing)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

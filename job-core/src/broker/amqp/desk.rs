@@ -101,8 +101,8 @@ impl Desk {
         let begun = clock.monotonic();
         loop {
             let answer = match &errand {
-                Errand::Publish(message) => publisher.publish(message.clone()).await.map(drop),
-                Errand::Bury(envelope) => publisher.bury(&self.queue, envelope.clone()).await,
+                Errand::Publish(message) => publisher.publish(message).await.map(drop),
+                Errand::Bury(envelope) => publisher.bury(&self.queue, envelope).await,
             };
             let is_open = answer.as_ref().is_err_and(Error::is_unconfirmed) && intake.is_alive();
             if !is_open || clock.monotonic().saturating_duration_since(begun) >= *patience {

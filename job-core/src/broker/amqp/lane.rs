@@ -1,12 +1,12 @@
 //! One channel in confirm mode, which many callers share.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm};
 
 use crate::broker::amqp::session::Session;
 use crate::error::Result;
@@ -31,6 +31,9 @@ pub(super) struct Publish<'a> {
     /// the answer of another message.
     pub(super) is_mandatory: bool,
 }
+
+/// What the driver says when a message is written.
+type Sent = lapin::Result<PublisherConfirm>;
 
 /// What became of one publish.
 #[derive(Debug)]
@@ -69,11 +72,15 @@ impl Lane {
     }
 
     /// Publishes and waits for the answer; the caller bounds the wait.
-    pub(super) async fn publish(&self, publish: Publish<'_>) -> Answer {
+    pub(super) fn publish<'a>(&'a self, publish: Publish<'a>) -> impl Future<Output = Answer> + Send + 'a {
         let Publish { exchange, key, body, properties, is_mandatory } = publish;
         let options = BasicPublishOptions { mandatory: is_mandatory, ..BasicPublishOptions::default() };
-        let sending = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
-        let mut sending = pin!(sending);
+        // In a box, and out of the one that waits: it holds a kilobyte, and is over long before the answer comes.
+        let sending = Box::pin(self.channel.basic_publish(exchange.into(), key.into(), options, body, properties));
+        self.send(sending, is_mandatory)
+    }
+
+    async fn send(&self, mut sending: Pin<Box<impl Future<Output = Sent> + Send>>, is_mandatory: bool) -> Answer {
         // The driver numbers a publish and queues its frames in two steps of its first poll. Two threads between them
         // would swap the messages behind two numbers: a confirm would then answer for the other one, which may be lost.
         let begun = std::future::poll_fn(|cx| {
@@ -82,8 +89,9 @@ impl Lane {
         });
         let sent = match begun.await {
             Poll::Ready(sent) => sent,
-            Poll::Pending => sending.await,
+            Poll::Pending => sending.as_mut().await,
         };
+        drop(sending);
         let confirm = match sent {
             Ok(confirm) => confirm,
             Err(cause) if is_unsent(&cause) => return Answer::Unsent,

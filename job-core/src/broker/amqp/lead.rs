@@ -195,7 +195,7 @@ impl Held {
             // Else all ticks of a burst would be fired again by the successor of a leader that dies in it.
             let _ = self.clock.timeout(NOTE_MAX, note).await;
         }
-        self.publisher.publish(message).await?;
+        self.publisher.publish(&message).await?;
         if notebook.ticks.note(schedule, tick, self.clock.monotonic()) {
             let (held, schedule) = (Arc::clone(self), schedule.to_owned());
             // Not waited for: the tick is fired, whatever becomes of its note.

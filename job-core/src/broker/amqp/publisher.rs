@@ -4,10 +4,13 @@
 //! slower. A message that RabbitMQ refuses is sent again on a new channel, until the deadline: one that was opened while
 //! the leader of a queue was away refuses everything for as long as that node is.
 
+use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::broker::amqp::declare::{Declarer, Thing};
@@ -18,7 +21,7 @@ use crate::broker::amqp::name::Names;
 use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::route::{Route, dead, route};
 use crate::broker::amqp::session::Session;
-use crate::broker::amqp::wheel::Geometry;
+use crate::broker::amqp::wheel::{Geometry, SlotId};
 use crate::broker::amqp::wire;
 use crate::broker::{Outgoing, Stored};
 use crate::clock::Clock;
@@ -75,17 +78,32 @@ impl Publisher {
     }
 
     /// Publishes all of them, and answers in their order.
-    pub(super) async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Stored>> {
-        stream::iter(messages).map(|message| self.publish(message)).buffered(WINDOW).collect().await
+    pub(super) async fn publish_all(&self, messages: &[Outgoing]) -> Vec<Result<Stored>> {
+        // Most callers have one.
+        if let [message] = messages {
+            return vec![self.publish(message).await];
+        }
+        let mut answers = Vec::with_capacity(messages.len());
+        let mut under_way = FuturesOrdered::new();
+        for message in messages {
+            if under_way.len() == WINDOW {
+                answers.extend(under_way.next().await);
+            }
+            under_way.push_back(self.publish(message));
+        }
+        while let Some(answer) = under_way.next().await {
+            answers.push(answer);
+        }
+        answers
     }
 
     /// Publishes one.
     ///
     /// # Errors
     /// [`is_unconfirmed`](Error::is_unconfirmed) when nobody knows whether it was stored; it was not otherwise.
-    pub(super) async fn publish(&self, message: Outgoing) -> Result<Stored> {
+    pub(super) async fn publish(&self, message: &Outgoing) -> Result<Stored> {
         message.check()?;
-        let route = route(&message, &self.names, &self.geometry, self.clock.now())?;
+        let route = route(message, &self.names, &self.geometry, || self.clock.now())?;
         if message.must_reach && message.target.queue().is_none() {
             let way = self.strict.lock().await;
             return self.send(&route, &message.envelope, &way, true).await;
@@ -97,14 +115,18 @@ impl Publisher {
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
-    pub(super) async fn bury(&self, queue: &QueueName, envelope: Envelope) -> Result<()> {
+    pub(super) async fn bury(&self, queue: &QueueName, envelope: &Envelope) -> Result<()> {
         let route = dead(queue, &self.names);
-        self.send(&route, &envelope, &self.way, false).await.map(drop)
+        self.send(&route, envelope, &self.way, false).await.map(drop)
     }
 
     async fn send(&self, route: &Route, envelope: &Envelope, way: &Way, is_mandatory: bool) -> Result<Stored> {
         let deadline = self.clock.monotonic() + self.patience;
-        let _permit = self.admit(envelope.payload.len(), deadline).await?;
+        let kib = u32::try_from((envelope.payload.len() / 1024 + 1).min(BUDGET_KIB)).expect("the budget is small");
+        let _permit = match self.budget.try_acquire_many(kib) {
+            Ok(permit) => permit,
+            Err(_) => Box::pin(self.admit(kib, deadline)).await?,
+        };
         let mut was_refused = false;
         loop {
             match self.attempt(way, route, envelope, is_mandatory, deadline).await {
@@ -121,7 +143,7 @@ impl Publisher {
             if self.left(deadline) <= pause {
                 return Err(if was_refused { refused() } else { unreachable() });
             }
-            self.clock.sleep(pause).await;
+            Box::pin(self.clock.sleep(pause)).await;
         }
     }
 
@@ -138,29 +160,43 @@ impl Publisher {
         deadline: Instant,
     ) -> Result<Answer> {
         let lane = way.usable();
+        // What is seldom needed is in boxes: a call has a thousand of these futures under way.
         let session = match &lane {
             Some(lane) => Arc::clone(&lane.session),
-            None => self.link.session(self.left(deadline)).await?,
+            None => Box::pin(self.link.session(self.left(deadline))).await?,
         };
         // Before anything is sent: a blocked connection would not even open a channel.
         if let Some(reason) = session.blocked() {
-            return self.wait_unblocked(&session, &reason, deadline).await;
+            return Box::pin(self.wait_unblocked(&session, &reason, deadline)).await;
         }
         let lane = match lane {
             Some(lane) => lane,
-            None => self.open(way, session, deadline).await?,
+            None => Box::pin(self.open(way, session, deadline)).await?,
         };
-        if let Some(thing) = &route.needs {
-            self.declarer.ensure(&lane.session, thing).await?;
+        let (mut needs, mut key) = (route.needs.clone(), Cow::Borrowed(&*route.key));
+        match &route.needs {
+            Some(Thing::Slot { level, index }) => {
+                let (wanted, now) = (SlotId { level: *level, index: *index }, self.clock.now().timestamp_millis());
+                let slot = Box::pin(self.declarer.slot(&lane.session, wanted, &self.geometry, now)).await?;
+                if slot != wanted {
+                    (needs, key) = (Some(slot.into()), self.names.slot(slot.level, slot.index).into());
+                }
+            }
+            Some(thing) if !self.declarer.has_ensured(&lane.session, thing) => {
+                Box::pin(self.declarer.ensure(&lane.session, thing)).await?;
+            }
+            _ => {}
         }
         let publish = Publish {
             exchange: &route.exchange,
-            key: &route.key,
+            key: &key,
             body: &envelope.payload,
             properties: wire::properties(envelope, route.destination.as_ref())?,
             is_mandatory,
         };
-        let answer = self.clock.timeout(self.left(deadline), lane.publish(publish)).await;
+        // Pinned here: the timeout would have room for it twice.
+        let publishing = pin!(lane.publish(publish));
+        let answer = self.clock.timeout(self.left(deadline), publishing).await;
         match &answer {
             Some(Answer::Confirmed | Answer::Unheard) => {}
             Some(Answer::Unknown(cause)) if fault::is_not_found(cause) => {
@@ -169,8 +205,8 @@ impl Publisher {
             }
             _ => lane.spoil(),
         }
-        if let (Some(Answer::Confirmed), Some(queue @ (Thing::Slot { .. } | Thing::Queue(_)))) = (&answer, &route.needs)
-            && !self.declarer.outgrown(&lane.session, queue).await
+        if let (Some(Answer::Confirmed), Some(queue @ (Thing::Slot { .. } | Thing::Queue(_)))) = (&answer, &needs)
+            && !Box::pin(self.declarer.outgrown(&lane.session, queue)).await
         {
             return Err(lost());
         }
@@ -193,8 +229,7 @@ impl Publisher {
     }
 
     /// Waits until there is room for a payload.
-    async fn admit(&self, bytes: usize, deadline: Instant) -> Result<SemaphorePermit<'_>> {
-        let kib = u32::try_from((bytes / 1024 + 1).min(BUDGET_KIB)).expect("the budget is small");
+    async fn admit(&self, kib: u32, deadline: Instant) -> Result<SemaphorePermit<'_>> {
         let permit = self.clock.timeout(self.left(deadline), self.budget.acquire_many(kib)).await;
         let permit = permit.ok_or_else(|| Error::unavailable("too much is waiting to be sent to RabbitMQ already"))?;
         Ok(permit.expect("the budget is never closed"))

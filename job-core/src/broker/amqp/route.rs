@@ -20,14 +20,20 @@ pub(super) struct Route {
     pub(super) destination: Option<QueueName>,
 }
 
-/// Returns the way of a message that is sent at `now`.
+/// Returns the way of a message that is sent now; only one with a delay asks when that is.
 ///
 /// # Errors
 /// When its fanout cannot be an exchange.
-pub(super) fn route(message: &Outgoing, names: &Names, geometry: &Geometry, now: Timestamp) -> Result<Route> {
+pub(super) fn route(
+    message: &Outgoing,
+    names: &Names,
+    geometry: &Geometry,
+    now: impl FnOnce() -> Timestamp,
+) -> Result<Route> {
+    let delay = message.envelope.not_before.map(|at| (at, now())).filter(|(at, now)| at > now);
     match &message.target {
-        Target::Queue(queue) | Target::Only(queue) => Ok(match message.envelope.not_before.filter(|at| *at > now) {
-            Some(at) => delayed(queue, at, names, geometry, now),
+        Target::Queue(queue) | Target::Only(queue) => Ok(match delay {
+            Some((at, now)) => delayed(queue, at, names, geometry, now),
             None => {
                 let is_first = matches!(message.target, Target::Queue(_));
                 let exchange = if is_first { names.jobs() } else { names.only() };
@@ -104,7 +110,7 @@ mod tests {
         let mut envelope = Envelope::new(JobId::new(now()), Kind::parse("greet").unwrap(), Vec::new(), now());
         envelope.not_before = not_before;
         let message = Outgoing { target, envelope, must_reach: false };
-        route(&message, &Names::new(Some("shop")), &geometry(), now()).unwrap()
+        route(&message, &Names::new(Some("shop")), &geometry(), now).unwrap()
     }
 
     fn check(target: Target, exchange: &str, key: &str, needs: Option<Thing>) {

@@ -8,7 +8,8 @@
 //! once its job is done. Such a job may be handed out twice as well; it is told from the one before by when it was
 //! enqueued.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
@@ -19,8 +20,10 @@ use crate::name::{JobId, QueueName};
 #[derive(Debug)]
 pub(super) struct Settled {
     capacity: usize,
-    known: HashSet<Key>,
     order: VecDeque<Key>,
+    /// How often each of the first `indexed` of them is there. The others join when somebody asks: of most, nobody does.
+    index: HashMap<Key, usize>,
+    indexed: usize,
 }
 
 /// One turn of a job: a retry or a deliberate new turn is another one.
@@ -50,26 +53,41 @@ impl Key {
 impl Settled {
     /// Makes a memory of so many deliveries.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), known: HashSet::new(), order: VecDeque::new() }
+        Self { capacity: capacity.max(1), order: VecDeque::new(), index: HashMap::new(), indexed: 0 }
     }
 
     /// Remembers a delivery that ran and was settled, and forgets the oldest one where there is no room.
     pub(super) fn remember(&mut self, key: Key) {
-        if self.known.contains(&key) {
-            return;
+        if self.order.len() >= self.capacity {
+            self.forget_oldest();
         }
-        if self.order.len() >= self.capacity
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.known.insert(key.clone());
         self.order.push_back(key);
     }
 
     /// Says whether a delivery has run and was settled here; `redeliveries` is what its broker says of it.
-    pub(super) fn has(&self, key: &Key, redeliveries: u32) -> bool {
-        redeliveries > 0 && self.known.contains(key)
+    pub(super) fn has(&mut self, key: &Key, redeliveries: u32) -> bool {
+        if redeliveries == 0 {
+            return false;
+        }
+        for key in self.order.range(self.indexed..) {
+            *self.index.entry(key.clone()).or_default() += 1;
+        }
+        self.indexed = self.order.len();
+        self.index.contains_key(key)
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.order.pop_front();
+        if self.indexed == 0 {
+            return;
+        }
+        self.indexed -= 1;
+        if let Some(Entry::Occupied(mut count)) = oldest.map(|key| self.index.entry(key)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 
@@ -117,17 +135,22 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let mut settled = Settled::new(3);
-        let has =
-            |settled: &Settled| -> Vec<u32> { (0..6).filter(|n| settled.has(&key("mail", "a", 0, *n), 1)).collect() };
-        for attempt in [0, 1, 1, 1, 2] {
-            settled.remember(key("mail", "a", 0, attempt));
+        // Asked each time or in the end, the answers are the same.
+        for asks_between in [true, false] {
+            let mut settled = Settled::new(3);
+            let mut has = |attempts: [u32; 3]| {
+                for attempt in attempts {
+                    settled.remember(key("mail", "a", 0, attempt));
+                    assert!(!asks_between || settled.has(&key("mail", "a", 0, attempt), 1));
+                }
+                (0..9).filter(|n| settled.has(&key("mail", "a", 0, *n), 1)).collect::<Vec<u32>>()
+            };
+            assert_eq!(has([0, 1, 2]), [0, 1, 2]);
+            assert_eq!(has([3, 4, 5]), [3, 4, 5]);
+            assert_eq!(has([6, 6, 7]), [6, 7], "one that is settled twice is forgotten with its last");
+            assert_eq!(has([7, 7, 8]), [7, 8]);
+            assert_eq!(settled.index.len(), 2);
+            assert_eq!((settled.order.len(), settled.indexed), (3, 3));
         }
-        assert_eq!(has(&settled), [0, 1, 2], "one that is known takes no second place");
-        settled.remember(key("mail", "a", 0, 3));
-        assert_eq!(has(&settled), [1, 2, 3]);
-        settled.remember(key("mail", "a", 0, 4));
-        assert_eq!(has(&settled), [2, 3, 4]);
-        assert_eq!(settled.known.len(), settled.order.len());
     }
 }

@@ -155,7 +155,7 @@ impl<'a> Round<'a> {
     async fn take(&mut self, delivery: &Delivery) -> Result<bool> {
         let is_moved = match self.mover.way(delivery) {
             None => false,
-            Some(Way::Slot(message)) => self.mover.publisher.publish(*message).await.map(|_| true)?,
+            Some(Way::Slot(message)) => self.mover.publisher.publish(&message).await.map(|_| true)?,
             Some(Way::Queue(queue)) => {
                 let is_there = self.is_there(&queue).await?;
                 if is_there {

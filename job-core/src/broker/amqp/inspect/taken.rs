@@ -71,9 +71,9 @@ impl Taken {
             Outcome::Done { then } => self.publish(then).await,
             Outcome::Later { at, mut envelope } => {
                 envelope.not_before = Some(at);
-                publisher.publish(Outgoing::only(browse.queue.clone(), envelope)).await.map(drop)
+                publisher.publish(&Outgoing::only(browse.queue.clone(), envelope)).await.map(drop)
             }
-            Outcome::Dead { envelope } => publisher.bury(&browse.queue, envelope).await,
+            Outcome::Dead { envelope } => publisher.bury(&browse.queue, &envelope).await,
         };
         if let Err(error) = stored {
             // What it was to become is not kept, so it stays what it was.
@@ -87,7 +87,7 @@ impl Taken {
         // All of them before the first is sent: what is refused must not leave the others behind.
         then.iter().try_for_each(Outgoing::check)?;
         for message in then {
-            self.hand.publisher.publish(message).await?;
+            self.hand.publisher.publish(&message).await?;
         }
         Ok(())
     }

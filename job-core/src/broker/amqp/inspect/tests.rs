@@ -17,7 +17,7 @@ async fn dead(broker: &AmqpBroker, count: usize) -> Vec<JobId> {
         let mut job = envelope(&number.to_string());
         job.declare_dead(job.enqueued_at, DeathReason::Discarded, "boom");
         ids.push(job.id.clone());
-        broker.office.publisher.bury(&mail, job).await.unwrap();
+        broker.office.publisher.bury(&mail, &job).await.unwrap();
     }
     ids
 }
