@@ -82,6 +82,9 @@ const CAPABILITIES: Capabilities = Capabilities {
 /// Beside the file `jobs.db` stand `jobs.db-wal` and `jobs.db-shm`, which are part of the database, and the directory
 /// `jobs.db.locks`, whose locked files tell which processes live. Processes that share the file must share its whole
 /// directory: a container that mounts the file alone would give back what the others still run.
+///
+/// A publish beside which no other one waits keeps its thread until it is answered, while that pays and for 0.3 ms at the
+/// most; other tasks of the thread that are ready have their turn first.
 #[derive(Debug)]
 pub struct SqliteBroker {
     engine: Arc<Engine>,
