@@ -175,6 +175,30 @@ async fn what_is_confirmed_only_seconds_after_an_alarm_is_moved_once() {
     assert_eq!(arrivals.check(&ids).duplicates, 0);
 }
 
+/// As a quorum queue does for ever after whose node was killed right after the queue was made.
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_that_do_not_answer_stop_nobody_and_make_jobs_late_by_little() {
+    let node = Node::single("delay-mute");
+    let maker = process(node.url(), "a", SECOND).await;
+    let first = Arrivals::new();
+    first.take_from(&maker);
+    let ids = delay(&maker, &mail(), 400, |_| between(SECOND, 40 * SECOND)).await;
+    first.wait(ids.len(), 120 * SECOND).await;
+    maker.close().await.unwrap();
+    for slot in ["0.4", "1.2"] {
+        node.ctl(1, &["eval", &format!("sys:suspend({{'%2F_a.jobs.delay.v1.{slot}', node()}}).")]);
+    }
+    let broker = process(node.url(), "a", SECOND).await;
+    let arrivals = Arrivals::new();
+    arrivals.take_from(&broker);
+    let ids = delay(&broker, &mail(), 400, |_| between(SECOND, 40 * SECOND)).await;
+    arrivals.wait(ids.len(), 90 * SECOND).await;
+    let lateness = arrivals.check(&ids);
+    assert_eq!(lateness.duplicates, 0);
+    // Who delays and who moves each wait once until they take a slot for silent: three seconds.
+    assert!(lateness.p50 <= 700 * SLACK && lateness.max <= 8000 * SLACK, "{lateness:?}");
+}
+
 /// RabbitMQ 3.10.8 forgets a queue, and what it has confirmed, when it is killed within a second of the first declaration.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_went_into_a_new_slot_is_not_stored_before_the_slot_would_outlive_its_node() {

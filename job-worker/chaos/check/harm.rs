@@ -11,6 +11,9 @@ const STEAL_US: i64 = 5_000_000;
 /// milliseconds until it is sent, and its way, on a machine that is busy.
 const ACKNOWLEDGED_US: i64 = 1_000_000;
 
+/// How long at least a queue takes from its making to the first run of a job from it.
+const RAISED_US: i64 = 1_000_000;
+
 /// How long after the broker is well again its clients may still work on what they had been given before.
 const NOTICED_US: i64 = 15_000_000;
 
@@ -68,6 +71,17 @@ impl<'a> Harm<'a> {
         self.touches(&run.span) && !(self.kind == Fault::Alarm && run.settled == Some(Settled::Gone))
     }
 
+    /// True when it may have struck whoever moved a job from the unrouted: one that was published before there was its queue,
+    /// and so before anybody worked.
+    fn strikes_sweep(&self, publish: &Span<'_>, begun: i64) -> bool {
+        let is_harmless = matches!(self.kind, Fault::Steal | Fault::Drain);
+        let (from, to) = (self.from, self.to);
+        !is_harmless
+            && publish.from < begun - RAISED_US
+            && to >= publish.from
+            && from <= begun.saturating_add(NOTICED_US)
+    }
+
     /// True when it may have struck whoever moved a job that waited to be due just then: any process that works. A job
     /// that went on waiting for long afterwards was moved later, by somebody whom it did not strike.
     fn strikes_mover(&self, wait: &Span<'_>) -> bool {
@@ -93,6 +107,8 @@ impl Copies {
             copies.add(redrives.map(|(turn, span)| ((turn.sequence + 1, 1), span)));
             let moves = moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span)).collect::<Vec<_>>();
             copies.add(moves.iter().map(|(step, span)| (*step, span)));
+            let unrouted = job.publish.iter().filter(|publish| harm.strikes_sweep(publish, stories.begun));
+            copies.add(unrouted.map(|publish| (first, publish)));
         }
         if let Some(leader) = job.leader.and_then(|leader| stories.jobs.get(leader)) {
             // Each of its runs may have stored this one, and twice where a fault took the answer away.

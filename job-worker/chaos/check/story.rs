@@ -10,6 +10,8 @@ use crate::script::Expected;
 pub(super) struct Stories<'a> {
     pub(super) jobs: BTreeMap<&'a str, Story<'a>>,
     pub(super) harms: Vec<Harm<'a>>,
+    /// When the first run began.
+    pub(super) begun: i64,
     /// The broker settles a job and stores what follows in one step.
     pub(super) is_atomic: bool,
     /// Publishes and redrives that never got an answer, by process.
@@ -55,10 +57,12 @@ pub(super) struct Run<'a> {
 impl<'a> Stories<'a> {
     pub(super) fn gather(histories: &'a [History]) -> Self {
         let mut stories =
-            Self { jobs: BTreeMap::new(), harms: Vec::new(), is_atomic: true, unanswered: HashMap::new() };
+            Self { jobs: BTreeMap::new(), harms: Vec::new(), begun: 0, is_atomic: true, unanswered: HashMap::new() };
         histories.iter().for_each(|history| stories.add(history));
         stories.lead();
         stories.jobs.values_mut().for_each(|job| job.runs.sort_by_key(|run| run.span.from));
+        let runs = stories.jobs.values().flat_map(|job| &job.runs);
+        stories.begun = runs.map(|run| run.span.from).min().unwrap_or_default();
         stories
     }
 

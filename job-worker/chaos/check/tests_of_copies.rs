@@ -5,9 +5,14 @@ use crate::check::Rule;
 use crate::check::tale::{SECOND, Tale, tale, turn};
 use crate::record::{Event, Fault, Settled, Turn};
 
-/// The beginning of each: that broker.
-fn loose() -> Tale {
+/// That broker, for whose clients there is no queue yet.
+fn fresh() -> Tale {
     tale().note("director", Event::Terms { is_atomic: false })
+}
+
+/// The beginning of most: that broker, and somebody who works.
+fn loose() -> Tale {
+    fresh().job("first", 1).done("x", "first", 1).note("x", Event::Draining)
 }
 
 fn broker_falls(tale: Tale) -> Tale {
@@ -39,6 +44,14 @@ fn a_run_that_was_cut_off_may_have_stored_what_follows() {
     both(atomic, "u").check(&[Rule::Duplicate, Rule::Attempts]);
     // One fault, one copy.
     both(cut.done("v", "a", 2).done("v", "a", 2), "u").check(&[Rule::Duplicate]);
+}
+
+#[test]
+fn who_moved_what_had_no_queue_may_have_died_over_it() {
+    let twice = |tale: Tale| tale.fault(Fault::Kill, "u").later(60 * SECOND).done("v", "a", 1).done("w", "a", 1);
+    twice(fresh().job("a", 1)).check(&[]);
+    // Its queue was there: somebody worked already.
+    twice(loose().job("a", 1)).check(&[Rule::Duplicate]);
 }
 
 #[test]

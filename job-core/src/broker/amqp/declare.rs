@@ -25,6 +25,7 @@ use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Queue, Topology};
 
 mod look;
 mod mismatch;
+mod mute;
 mod own;
 mod retire;
 mod youth;
@@ -77,6 +78,8 @@ struct Known {
     things: HashMap<Thing, Instant>,
     /// What has grown old enough, on whichever connection.
     grown: HashSet<Thing>,
+    /// What has no leader, and when that was seen.
+    mute: HashMap<Thing, Instant>,
 }
 
 impl Declarer {
@@ -102,11 +105,18 @@ impl Declarer {
         if self.is_known(session, thing) {
             return Ok(());
         }
+        if self.is_mute(session, thing) {
+            return Err(Error::unavailable("the queue had no leader a moment ago"));
+        }
         let declared = self.work(session).declare(thing).await;
         match declared {
             Err(error) if error.is_denied() => self.work(session).check(thing).await.map_err(|_| error)?,
             declared => declared?,
         }
+        let mut work = self.work(session);
+        let answered = work.listen(thing).await;
+        work.end().await;
+        answered?;
         let mut known = self.lock();
         if known.generation != session.generation() {
             known.generation = session.generation();

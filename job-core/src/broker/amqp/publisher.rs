@@ -4,6 +4,7 @@
 //! slower. A message that RabbitMQ refuses is sent again on a new channel, until the deadline: one that was opened while
 //! the leader of a queue was away refuses everything for as long as that node is.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::broker::amqp::name::Names;
 use crate::broker::amqp::options::AmqpOptions;
 use crate::broker::amqp::route::{Route, dead, route};
 use crate::broker::amqp::session::Session;
-use crate::broker::amqp::wheel::Geometry;
+use crate::broker::amqp::wheel::{Geometry, SlotId};
 use crate::broker::amqp::wire;
 use crate::broker::{Outgoing, Stored};
 use crate::clock::Clock;
@@ -150,12 +151,21 @@ impl Publisher {
             Some(lane) => lane,
             None => self.open(way, session, deadline).await?,
         };
-        if let Some(thing) = &route.needs {
-            self.declarer.ensure(&lane.session, thing).await?;
+        let (mut needs, mut key) = (route.needs.clone(), Cow::Borrowed(&*route.key));
+        match &route.needs {
+            Some(Thing::Slot { level, index }) => {
+                let (wanted, now) = (SlotId { level: *level, index: *index }, self.clock.now().timestamp_millis());
+                let slot = self.declarer.slot(&lane.session, wanted, &self.geometry, now).await?;
+                if slot != wanted {
+                    (needs, key) = (Some(slot.into()), self.names.slot(slot.level, slot.index).into());
+                }
+            }
+            Some(thing) => self.declarer.ensure(&lane.session, thing).await?,
+            None => {}
         }
         let publish = Publish {
             exchange: &route.exchange,
-            key: &route.key,
+            key: &key,
             body: &envelope.payload,
             properties: wire::properties(envelope, route.destination.as_ref())?,
             is_mandatory,
@@ -169,7 +179,7 @@ impl Publisher {
             }
             _ => lane.spoil(),
         }
-        if let (Some(Answer::Confirmed), Some(queue @ (Thing::Slot { .. } | Thing::Queue(_)))) = (&answer, &route.needs)
+        if let (Some(Answer::Confirmed), Some(queue @ (Thing::Slot { .. } | Thing::Queue(_)))) = (&answer, &needs)
             && !self.declarer.outgrown(&lane.session, queue).await
         {
             return Err(lost());

@@ -148,14 +148,18 @@ impl Turning<'_> {
         let tick = turn.begin(self.pump.now(), fastrand::f64(), self.seat.is_standby());
         let mut is_whole = true;
         for &slot in &tick.in_turn {
-            let depth = self.looker.look(slot).await?;
+            let Some(depth) = self.looker.look(slot).await? else {
+                // It may hold something all the same.
+                turn.failed(slot, self.pump.now());
+                continue;
+            };
             if depth.ready == 0 {
                 turn.cleared(slot);
             }
             is_whole &= self.drain(slot, depth);
         }
         for &slot in &tick.to_sweep {
-            let depth = self.looker.look(slot).await?;
+            let Some(depth) = self.looker.look(slot).await? else { continue };
             if depth.ready > 0 && self.is_overdue(slot).await? {
                 is_whole &= self.drain(slot, depth);
             }

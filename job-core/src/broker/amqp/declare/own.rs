@@ -77,7 +77,11 @@ impl Work<'_> {
         let physical = self.names.queue(queue);
         self.queue(&physical, QueueKind::Own).await?;
         self.bind_by_name(&physical).await?;
-        for binding in self.declarer.own.bindings(queue) {
+        let bindings = self.declarer.own.bindings(queue);
+        if !bindings.is_empty() {
+            tracing::warn!(target: "job", %queue, "made again after a lost connection: events in between were missed");
+        }
+        for binding in bindings {
             self.bind_events(&binding).await?;
         }
         Ok(())

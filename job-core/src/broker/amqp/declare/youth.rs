@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use crate::broker::amqp::argument::QueueKind;
+use crate::broker::amqp::declare::mute::leaderless;
 use crate::broker::amqp::declare::{Declarer, Thing, Work, kind_of};
 use crate::broker::amqp::session::Session;
 use crate::error::{Error, Result};
@@ -67,7 +68,7 @@ impl Declarer {
 impl Work<'_> {
     /// Makes queues of jobs that may be young, and lets them grow old.
     pub(super) async fn raise(&mut self, queues: &[QueueName]) -> Result<()> {
-        let mut young = false;
+        let mut young = Vec::new();
         for queue in queues {
             let is_old = self.declarer.lock().grown.contains(&Thing::Queue(queue.clone()));
             let physical = self.names.queue(queue);
@@ -76,11 +77,17 @@ impl Work<'_> {
             let is_old = is_old || (self.has_queue(&physical).await? && self.has_queue(&sign).await?);
             if !is_old {
                 self.queue(&physical, kind_of(queue)).await?;
-                young = true;
+                young.push(physical);
             }
         }
-        if young {
+        if !young.is_empty() {
             self.grow().await?;
+        }
+        for physical in young {
+            // One that an earlier death has left without a leader is not bound: what is published for it is kept elsewhere.
+            if !self.answers(&physical).await? {
+                return Err(leaderless(&physical));
+            }
         }
         let grown = queues.iter().map(|queue| Thing::Queue(queue.clone()));
         self.declarer.lock().grown.extend(grown);

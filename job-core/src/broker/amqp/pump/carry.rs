@@ -54,6 +54,7 @@ pub(super) struct Carrier<'a> {
     pump: &'a Arc<Pump>,
     session: Arc<Session>,
     channel: Channel,
+    slot_id: SlotId,
     /// The slot's name on the broker.
     slot: String,
     lane: Arc<Lane>,
@@ -81,6 +82,7 @@ impl<'a> Carrier<'a> {
             drain: Drain::new(pump.geometry, slot, ready),
             pump,
             session,
+            slot_id: slot,
             slot: pump.names.slot(slot.level, slot.index),
             lanes: 1,
             moving: FuturesUnordered::new(),
@@ -178,9 +180,13 @@ impl<'a> Carrier<'a> {
 
     /// Sends a message to another slot.
     async fn go(&mut self, parcel: Parcel, slot: SlotId) -> Result<()> {
-        let SlotId { level, index } = slot;
-        self.pump.declarer.ensure(&self.session, &Thing::Slot { level, index }).await?;
-        self.send(parcel.bound_for(slot));
+        let slot = self.pump.declarer.slot(&self.session, slot, &self.pump.geometry, self.pump.now()).await?;
+        if slot == self.slot_id {
+            // Where its own slot has no leader: published here it would come round again at once, without end.
+            self.drain.hold();
+        } else {
+            self.send(parcel.bound_for(slot));
+        }
         Ok(())
     }
 

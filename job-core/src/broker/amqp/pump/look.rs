@@ -44,13 +44,12 @@ impl Looker {
     }
 
     /// Looks at a slot, and makes it if it is not there: to look for what is not there closes the channel, and leaves an
-    /// error in the broker's log, each second and slot.
+    /// error in the broker's log, each second and slot. `None` when it has no leader.
     ///
     /// # Errors
     /// When RabbitMQ does not answer, or refuses: the channel is closed then.
-    pub(super) async fn look(&self, slot: SlotId) -> Result<Depth> {
-        let SlotId { level, index } = slot;
-        self.depth(&Thing::Slot { level, index }, self.pump.names.slot(level, index)).await
+    pub(super) async fn look(&self, slot: SlotId) -> Result<Option<Depth>> {
+        self.depth(&slot.into(), self.pump.names.slot(slot.level, slot.index)).await
     }
 
     /// Returns how many pumps turn, this one included if it does.
@@ -58,7 +57,8 @@ impl Looker {
     /// # Errors
     /// As [`look`](Self::look).
     pub(super) async fn turning(&self) -> Result<u32> {
-        Ok(self.depth(&Thing::Pumps, self.pump.names.pumps()).await?.consumers)
+        // Where they cannot be counted, all turn.
+        Ok(self.depth(&Thing::Pumps, self.pump.names.pumps()).await?.map_or(0, |depth| depth.consumers))
     }
 
     /// Has this pump counted among those that turn, or not.
@@ -67,7 +67,7 @@ impl Looker {
     /// As [`look`](Self::look).
     pub(super) async fn set_counted(&mut self, is_turning: bool) -> Result<()> {
         match (is_turning, self.counted.take()) {
-            (true, None) => {
+            (true, None) if !self.pump.declarer.is_mute(&self.session, &Thing::Pumps) => {
                 let channel = self.session.channel().await?;
                 let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
                 let queue = self.pump.names.pumps();
@@ -104,8 +104,12 @@ impl Looker {
         Ok(seen)
     }
 
-    async fn depth(&self, thing: &Thing, name: String) -> Result<Depth> {
-        self.pump.declarer.ensure(&self.session, thing).await?;
+    async fn depth(&self, thing: &Thing, name: String) -> Result<Option<Depth>> {
+        let declared = self.pump.declarer.ensure(&self.session, thing).await;
+        if declared.is_err() && self.pump.declarer.is_mute(&self.session, thing) {
+            return Ok(None);
+        }
+        declared?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let look = self.channel.queue_declare(name.as_str().into(), options, FieldTable::default());
         let what = format!("look at the queue \"{name}\"");
@@ -116,7 +120,7 @@ impl Looker {
             }
             fault::error(&what, &cause)
         })?;
-        Ok(Depth { ready: queue.message_count(), consumers: queue.consumer_count() })
+        Ok(Some(Depth { ready: queue.message_count(), consumers: queue.consumer_count() }))
     }
 }
 

@@ -10,6 +10,9 @@ pub(crate) const V1: Geometry =
 // Other numbers may livelock.
 const _: () = assert!(V1.is_sound());
 
+/// Slots that are tried in place of another.
+const INSTEAD: usize = 3;
+
 /// One slot of the wheel, which is one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SlotId {
@@ -63,6 +66,20 @@ impl Geometry {
         }
         let last = self.levels - 1;
         self.slot(last, self.current(last, now) + self.horizon)
+    }
+
+    /// Returns slots that a job may wait in when it cannot be put where it [belongs](Self::place), best first. The finest
+    /// slots come to their turn a little late; a job for a coarse one waits on the finest level for a while, and is placed
+    /// anew then.
+    pub(crate) fn instead_of(&self, slot: SlotId, now: i64) -> [SlotId; INSTEAD] {
+        let current = self.current(0, now);
+        std::array::from_fn(|nth| {
+            let nth = i64::try_from(nth).expect("a few slots");
+            match slot.level {
+                0 => self.slot(0, current + self.distance(slot, now) + 1 + nth),
+                _ => self.slot(0, current + self.horizon - nth),
+            }
+        })
     }
 
     /// True when a job may wait in this slot: the slot's turn lies ahead, where jobs are put, and comes no later than the
@@ -166,6 +183,25 @@ mod tests {
         check(19 * 4096 * SECOND - 1, 3, 18);
         check(19 * 4096 * SECOND, 3, 18);
         check(100 * 365 * 24 * HOUR, 3, 18);
+    }
+
+    #[test]
+    fn instead_of_a_slot_one_does_that_has_its_turn_soon_after_or_early() {
+        let mut random = fastrand::Rng::with_seed(2);
+        for _ in 0..10_000 {
+            let now = NOON + random.i64(0..100_000 * HOUR);
+            let scale = random.u32(1..38);
+            let due = now + random.i64(1..1 << scale);
+            let slot = V1.place(due, now);
+            for (other, nth) in V1.instead_of(slot, now).into_iter().zip(1..) {
+                assert!(other != slot && V1.is_ahead(other, now), "{other:?} instead of {slot:?}");
+                let turn = V1.turn_at(other, now);
+                match slot.level {
+                    0 => assert_eq!(turn, V1.turn_at(slot, now) + nth * SECOND),
+                    _ => assert!(turn >= now + 14 * SECOND && turn <= due, "a job is never late for a coarse slot"),
+                }
+            }
+        }
     }
 
     #[test]
