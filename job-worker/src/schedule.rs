@@ -7,7 +7,7 @@ use std::time::Duration;
 use job_core::error::{Error, Result};
 use job_core::schedule::Schedule;
 pub use job_core::schedule::{Missed, Overlap, Recurrence as RecurrenceData};
-use job_schedule::Recurrence;
+use job_schedule::{Mistake, Recurrence};
 
 pub(crate) mod due;
 pub(crate) mod plan;
@@ -44,12 +44,18 @@ pub fn next(
 }
 
 pub(crate) fn read(schedule: &Schedule) -> Result<Recurrence> {
-    schedule.check()?;
-    let recurrence = match &schedule.recurrence {
-        RecurrenceData::Cron { cron, zone } => Recurrence::cron(cron, zone),
-        RecurrenceData::Every { every_seconds } => Recurrence::every(Duration::from_secs(*every_seconds)),
-    };
-    recurrence.map_err(|mistake| Error::invalid(mistake.to_string()))
+    let wrong = |mistake: Mistake| Error::invalid(mistake.to_string());
+    match &schedule.recurrence {
+        RecurrenceData::Cron { cron, zone } => {
+            // First, as this knows best what is wrong with a text.
+            let recurrence = Recurrence::cron(cron, zone).map_err(wrong)?;
+            schedule.check().map(|()| recurrence)
+        }
+        RecurrenceData::Every { every_seconds } => {
+            schedule.check()?;
+            Recurrence::every(Duration::from_secs(*every_seconds)).map_err(wrong)
+        }
+    }
 }
 
 #[cfg(test)]
