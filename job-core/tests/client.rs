@@ -317,8 +317,8 @@ async fn observers_are_told_of_what_was_stored_and_of_nothing_else() {
     assert_eq!(*told.lock().unwrap(), ["mail letter a"]);
 }
 
-const CANNOT_ENCRYPT: &str = "this version cannot encrypt a connection to RabbitMQ; its feature \"tls\" is to come, and \
-                              \"amqps:\" is never downgraded";
+const CANNOT_ENCRYPT: &str = "this version cannot encrypt a connection to RabbitMQ, and \"amqps:\" is never downgraded; use \
+                              \"amqp:\" and the port of unencrypted AMQP, in a network that you trust";
 
 const WITHOUT_RABBITMQ: &str =
     "this program was built without RabbitMQ; add the feature \"amqp\" of job-core or job-worker";

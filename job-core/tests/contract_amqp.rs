@@ -9,7 +9,7 @@ use job_core::broker::BoxFuture;
 use job_core::broker::amqp::{AmqpBroker, AmqpOptions};
 use job_core::broker::contract::{Fixture, Need, Process};
 use job_core::clock::Clock;
-use lapin::options::{ExchangeDeclareOptions, QueueDeleteOptions};
+use lapin::options::ExchangeDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 
@@ -29,26 +29,9 @@ impl Namespace {
 }
 
 impl Drop for Namespace {
-    /// Deletes the slots: with those of a hundred namespaces, the node would run out of files.
     fn drop(&mut self) {
-        let name = self.name.clone();
-        // The case runs on a runtime, which cannot be blocked; and it may have failed.
-        let deleting = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(delete_slots(&name))
-        });
-        let _ = deleting.join();
+        amqp_node::forget(&self.name);
     }
-}
-
-async fn delete_slots(namespace: &str) -> lapin::Result<()> {
-    let connection = Connection::connect(amqp_node::url(), ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    for slot in (0..4).flat_map(|level| (0..32).map(move |index| format!("{level}.{index}"))) {
-        let queue = format!("{namespace}.jobs.delay.v1.{slot}");
-        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
-    }
-    connection.close(200, "OK".into()).await
 }
 
 impl Fixture for Namespace {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use job_core::broker::{BoxFuture, Delivery, Outcome, Outgoing, Settle};
 use job_core::client::Client;
-use job_core::clock::{Clock, Timestamp, later};
+use job_core::clock::{Clock, Timestamp};
 use job_core::context::{Parts, States};
 use job_core::envelope::{DeathReason, Envelope};
 use job_core::error::Error;
@@ -35,15 +35,13 @@ mod guard;
 mod settling;
 pub(crate) mod stall;
 pub(crate) mod suspect;
+mod waiting;
 
 use settling::{Ended, Settling};
 use stall::Turn;
 
 pub(crate) use guard::Limits;
 pub(crate) use settling::Line;
-
-/// How long a job waits that found its kind's line full: about as long as it takes the line to move.
-const LINE_FULL_DELAY: Duration = Duration::from_secs(1);
 
 /// What every run of a worker shares.
 pub(crate) struct Executor {
@@ -136,33 +134,7 @@ impl Executor {
                 let executor = Arc::clone(self);
                 tokio::spawn(async move { executor.wait_in_line(job, route, slot, place).await });
             }
-            Some(Admission::GoBack) => {
-                let delay = LINE_FULL_DELAY.mul_f64(0.5 + fastrand::f64());
-                let at = later(self.clock.now(), delay);
-                let mut envelope = Envelope::clone(&job.envelope);
-                envelope.not_before = Some(at);
-                self.put_aside(job, "its kind runs at its limit", Outcome::Later { at, envelope });
-            }
-        }
-    }
-
-    /// Waits for the kind's limit without a slot, so that other kinds can have it.
-    async fn wait_in_line(self: Arc<Self>, job: Job, route: Arc<Route>, slot: Slot, place: crate::kind_limit::Place) {
-        let (slots, queue) = (Arc::clone(slot.slots()), slot.queue());
-        drop(slot);
-        let turn = async {
-            let permit = place.permit().await;
-            let slot = slots.acquire(queue, 1).await.pop();
-            Some((permit, slot?))
-        };
-        let turn = tokio::select! {
-            biased;
-            () = self.stop.wait_draining() => None,
-            turn = turn => turn,
-        };
-        match turn {
-            Some((permit, slot)) => self.launch(Admitted { job, route, slot: Some(slot), permit: Some(permit) }).await,
-            None => self.settle_in_background(job, Outcome::Release),
+            Some(Admission::GoBack) => self.go_back(job, "its kind runs at its limit"),
         }
     }
 

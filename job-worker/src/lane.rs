@@ -13,6 +13,7 @@ use tokio::sync::OwnedRwLockWriteGuard;
 
 use crate::executor::Executor;
 use crate::executor::suspect::Lane;
+use crate::hold;
 use crate::shutdown::StopHandle;
 
 /// How long the lane is kept for a job that was just stored for its run: another process may have taken it.
@@ -43,10 +44,19 @@ impl SuspectIntake {
                 () = self.stop.wait_not_running() => Ok(()),
                 failed = self.take_all(&mut *consumer) => failed,
             };
+            self.put_back(&mut *consumer).await;
             consumer.close().await;
             result?;
         }
         Ok(())
+    }
+
+    /// Puts back what was claimed and not begun: one that is stored for its run must not look as if its process had died.
+    async fn put_back(&self, consumer: &mut dyn Consumer) {
+        // What was read is started or put back without ever being pending.
+        if let Some(Ok(deliveries)) = self.clock.timeout(Duration::ZERO, consumer.next_many(1)).await {
+            deliveries.into_iter().for_each(|delivery| self.executor.put_back(delivery));
+        }
     }
 
     /// Takes one job after the other. Cancelling it loses nothing: what was handed out runs on in a task of its own.
@@ -55,7 +65,8 @@ impl SuspectIntake {
             if !consumer.ready().await? {
                 return Err(Error::unavailable(format!("the consumer of queue \"{}\" was closed", self.queue)));
             }
-            let mut alone = Some(self.wait_alone().await);
+            let Some(alone) = self.wait_alone().await else { return Ok(()) };
+            let mut alone = Some(alone);
             while let Some(guard) = alone.take() {
                 alone = self.take_one(consumer, guard).await?;
             }
@@ -63,11 +74,18 @@ impl SuspectIntake {
     }
 
     /// Waits until no job runs for which processes died. It asks again and again instead of standing in the lock's queue:
-    /// there, all such jobs that come later would wait behind one that runs for hours.
-    async fn wait_alone(&self) -> OwnedRwLockWriteGuard<()> {
+    /// there, all such jobs that come later would wait behind one that runs for hours. `None` when the broker would soon take
+    /// away the job that waits for it.
+    async fn wait_alone(&self) -> Option<OwnedRwLockWriteGuard<()>> {
+        let begun = self.clock.monotonic();
+        let wait_max = self.broker.capabilities().hold_max.map(hold::line_max);
         loop {
             if let Ok(alone) = Arc::clone(&self.executor.lane).try_write_owned() {
-                return alone;
+                return Some(alone);
+            }
+            let waited = self.clock.monotonic().saturating_duration_since(begun);
+            if wait_max.is_some_and(|wait_max| waited >= wait_max) {
+                return None;
             }
             self.clock.sleep(LANE_PAUSE).await;
         }

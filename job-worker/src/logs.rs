@@ -20,12 +20,14 @@ use tracing_subscriber::fmt::MakeWriter;
 
 pub use crate::logs::format::LogFormat;
 
-/// What is logged where neither the caller nor `RUST_LOG` says so.
-const FILTER_DEFAULT: &str = "info";
+/// What is logged where neither the caller nor `RUST_LOG` says so. The driver of RabbitMQ calls each end of a connection an
+/// error, an orderly one too; what is lost is told by the broker.
+const FILTER_DEFAULT: &str = "info,lapin=off";
 
 /// Installs a subscriber for the whole process that writes to stderr.
 ///
-/// `filter` is in the syntax of `RUST_LOG` (`info,job_worker=debug`); `None` takes that variable. Defaults to `info`.
+/// `filter` is in the syntax of `RUST_LOG` (`info,job_worker=debug`); `None` takes that variable. Defaults to
+/// `info`, without the driver of RabbitMQ.
 /// Colours are used for text on a terminal, unless `NO_COLOR` is set. A stderr that is closed or full loses lines and
 /// nothing else.
 ///

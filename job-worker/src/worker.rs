@@ -355,6 +355,7 @@ fn intakes(
             executor: Arc::clone(executor),
             slots: Arc::clone(&slots),
             stop: stop.clone(),
+            clock: executor.clock.clone(),
             queue: queue.clone(),
             index,
             window: Window::new(limit),

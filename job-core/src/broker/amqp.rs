@@ -232,6 +232,7 @@ impl AmqpBroker {
             declarer: Arc::clone(&self.declarer),
             desk: Desk::new(queue.clone(), nature, window, self.office.clone()),
             physical,
+            silence_max: self.options.silence_max,
             life: self.life.clone(),
             tasks: self.keepers.clone(),
             handle: self.runtime.handle().clone(),
@@ -263,8 +264,7 @@ impl AmqpBroker {
         let pump = Pump {
             consuming: Arc::clone(&self.consuming),
             publishing: Arc::clone(&self.publishing),
-            declarer: Declarer::new(Arc::clone(&self.names), &self.options)
-                .probing(self.consuming.sibling(Purpose::Probe)),
+            declarer: self.office.publisher.declarer().beside().probing(self.consuming.sibling(Purpose::Probe)),
             names: Arc::clone(&self.names),
             geometry: Geometry::of(self.options.slot_width),
             life: self.life.clone(),
@@ -355,6 +355,15 @@ impl Inspect for AmqpBroker {
         Box::pin(async move {
             self.check_open()?;
             self.realm.inspector.queues().await
+        })
+    }
+
+    fn delayed(&self) -> BoxFuture<'_, Result<Option<u64>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            // Who turns the wheel makes its slots in any case.
+            let makes_slots = self.is_turning.load(Ordering::Acquire);
+            self.realm.inspector.delayed(makes_slots).await.map(Some)
         })
     }
 

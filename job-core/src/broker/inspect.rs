@@ -14,6 +14,19 @@ pub trait Inspect: Send + Sync {
     /// When the broker cannot be asked.
     fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>>;
 
+    /// Returns how many messages are not due yet, of all queues together; `None` where the broker cannot tell. One may know
+    /// this without knowing [of which queues](QueueStats::delayed).
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    fn delayed(&self) -> BoxFuture<'_, Result<Option<u64>>> {
+        Box::pin(async move {
+            let queues = self.queues().await?;
+            // A queue whose delayed messages are unknown makes the sum unknown.
+            Ok(queues.iter().map(|stats| stats.delayed).sum())
+        })
+    }
+
     /// Returns a page of what waits in a queue, due or not, without taking it, in the order of being due.
     ///
     /// # Errors

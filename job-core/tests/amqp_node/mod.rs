@@ -9,6 +9,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use lapin::options::QueueDeleteOptions;
+use lapin::{Connection, ConnectionProperties};
+
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/rabbitmq");
 
 /// Returns the URL of the shared node, which it starts when it does not run.
@@ -30,16 +33,27 @@ pub(crate) fn declare_exchange(name: &str, kind: &str) {
     ctl(&["eval", &format!("rabbit_exchange:declare({resource}, {kind}, true, false, false, [], <<\"tests\">>).")]);
 }
 
-/// Deletes all queues of a namespace of the shared node: one with a delay wheel has 128 of them, and a node that keeps those
-/// of many tests becomes slow.
+/// Deletes the delay slots of a namespace of the shared node, as well as that can be done: with those of a hundred
+/// namespaces, the node would run out of files.
 pub(crate) fn forget(namespace: &str) {
-    let start = format!("{namespace}.");
-    let eval = format!(
-        "[rabbit_amqqueue:delete(Q, false, false, <<\"tests\">>) || Q <- rabbit_amqqueue:list(), \
-         {{resource, _, queue, N}} <- [amqqueue:get_name(Q)], binary:match(N, <<\"{start}\">>) =:= {{0, {}}}].",
-        start.len()
-    );
-    ctl(&["eval", &eval]);
+    // In a thread: a test runs on a runtime, which cannot be blocked. And it may have failed: no second panic.
+    std::thread::scope(|scope| {
+        let deleting = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(delete_slots(namespace))
+        });
+        let _ = deleting.join();
+    });
+}
+
+async fn delete_slots(namespace: &str) -> lapin::Result<()> {
+    let connection = Connection::connect(url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    for slot in (0..4).flat_map(|level| (0..32).map(move |index| format!("{level}.{index}"))) {
+        let queue = format!("{namespace}.jobs.delay.v1.{slot}");
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+    }
+    connection.close(200, "OK".into()).await
 }
 
 /// One node, or a cluster, of one test: stopped and forgotten with this value.

@@ -81,7 +81,7 @@ pub(super) struct RunFlags {
     #[arg(long, env = "JOB_GRACE", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(super) grace: Option<Duration>,
 
-    /// Stop when nothing is ready, delayed or running on the queues
+    /// Stop when nothing is ready, delayed or running on the queues; on RabbitMQ, delayed on any queue of the namespace
     #[arg(long, env = "JOB_EXIT_WHEN_IDLE", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     pub(super) exit_when_idle: bool,
 

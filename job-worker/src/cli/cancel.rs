@@ -1,6 +1,7 @@
 //! `cancel`: takes back a job that has not started.
 
-use job_core::broker::JobState;
+use job_core::broker::{Capabilities, JobState};
+use job_core::error::Error;
 use serde_json::json;
 
 use crate::cli::args::CancelFlags;
@@ -11,6 +12,14 @@ use crate::cli::output::print_result;
 pub(super) async fn cancel(url: &str, flags: &CancelFlags) -> Result<(), Failure> {
     let id = &flags.id;
     Operator::run(url, async |operator| {
+        let Capabilities { name, can_find, can_cancel, .. } = operator.client.broker().capabilities();
+        if !can_find || !can_cancel {
+            let error = format!(
+                "the broker \"{name}\" finds no job by its id, so none can be cancelled; let the job's handler ask whether it \
+                 is still wanted, or give it a limit with `expires`"
+            );
+            return Err(Error::unsupported(error).into());
+        }
         match operator.client.state(id).await? {
             None => Err(gone(flags)),
             Some(JobState::Running) => Err(runs(flags)),

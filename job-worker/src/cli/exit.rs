@@ -113,7 +113,11 @@ pub(super) fn failure(error: &Error) -> ExitCode {
     let mut text = format!("{RED}error:{RED:#} {error}");
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(&format!("\n  because: {cause}"));
+        let said = cause.to_string();
+        // Some libraries' errors repeat what they come from.
+        if !text.ends_with(&said) {
+            text.push_str(&format!("\n  because: {said}"));
+        }
         source = cause.source();
     }
     say(&text);

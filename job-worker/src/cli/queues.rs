@@ -16,11 +16,17 @@ pub(super) async fn list(url: &str, output: OutputFlags) -> Result<(), Failure> 
         let subscriptions = announced(&*operator.client.broker().ledger()).await?;
         let subscription = |stats: &QueueStats| subscriptions.iter().find(|entry| entry.queue == stats.name);
         let stats = operator.inspect()?.queues().await?;
+        let is_delayed_unknown = stats.iter().any(|stats| stats.delayed.is_none());
+        let delayed = if is_delayed_unknown { operator.inspect()?.delayed().await? } else { None };
         let rows = stats.iter().map(|stats| row(stats, subscription(stats), now)).collect();
         let mut columns = vec!["queue", "ready", "delayed", "running", "oldest_ready_milliseconds"];
         // Most have none: a column of dashes would only be in the way.
         columns.extend((!subscriptions.is_empty()).then_some("subscription"));
         print_rows(rows, &columns, output.json);
+        if let Some(delayed) = delayed.filter(|count| *count > 0) {
+            let jobs = if delayed == 1 { "job is" } else { "jobs are" };
+            say(&format!("note: {delayed} {jobs} not due yet; this broker does not tell for which queues"));
+        }
         subscriptions.iter().filter(|entry| entry.is_abandoned(now)).for_each(tell_abandoned);
         Ok(())
     })

@@ -9,6 +9,7 @@ use job_core::broker::{Delivery, Outcome, Outgoing};
 use job_core::envelope::{DeathReason, Envelope};
 use tokio::sync::OwnedRwLockWriteGuard;
 
+use crate::executor::waiting::WAITED;
 use crate::executor::{Admitted, Company, Executor, Job, guard};
 use crate::roster::Route;
 use crate::slots::Slot;
@@ -57,6 +58,7 @@ impl Executor {
             biased;
             () = self.stop.wait_draining() => None,
             turn = turn => turn,
+            () = self.waited_too_long() => return self.go_back(job, WAITED),
         };
         match turn {
             Some((guard, slot)) => {
@@ -74,7 +76,7 @@ impl Executor {
         let has_died = delivery.redeliveries > 0;
         let mut job = Job::new(delivery, held);
         if self.stop.is_draining() {
-            self.settle_in_background(job, Outcome::Release);
+            self.store_again(job, has_died);
             return Lane::Over;
         }
         let route = match checked {

@@ -131,7 +131,7 @@ async fn show_prints_the_whole_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retried_job_runs_with_all_its_attempts() {
-    let scene = Scene::on_file().await;
+    let scene = Scene::new().await;
     die(&scene, "a", json!({ "milliseconds": 0, "failures": 2 }), "disk full").await;
     die(&scene, "b", good(), "disk full").await;
     let answer = scene.stock(&["dead", "retry", "a", "--json"]).json();
@@ -176,7 +176,7 @@ async fn a_job_whose_id_is_taken_by_a_living_one_stays_dead() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_payload_is_checked_and_runs() {
-    let scene = Scene::on_file().await;
+    let scene = Scene::new().await;
     die(&scene, "a", json!({ "milliseconds": 0 }), "missing field").await;
     let wrong = r#"{"milliseconds": "many", "failures": 0}"#;
     scene.fixture(&["dead", "edit", "a", wrong]).assert_failed(

@@ -11,7 +11,6 @@ use job_core::broker::Window;
 use job_core::clock::{Clock, Timestamp, duration_until, later};
 use job_core::topology::Topology;
 
-use crate::amqp_node;
 use crate::scene::{Process, Scene, wait};
 use crate::ticks::{Note, leader};
 
@@ -31,10 +30,7 @@ async fn a_killed_leader_is_followed_in_time_and_no_tick_is_lost_on_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_is_followed_in_time_and_no_tick_is_lost_on_rabbitmq() {
-    let scene = Scene::on_rabbitmq().await;
-    let namespace = scene.namespace();
-    check_kills(scene).await;
-    amqp_node::forget(&namespace);
+    check_kills(Scene::on_rabbitmq().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,10 +40,7 @@ async fn a_leader_that_stops_is_followed_at_once_on_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_stops_is_followed_at_once_on_rabbitmq() {
-    let scene = Scene::on_rabbitmq().await;
-    let namespace = scene.namespace();
-    check_stops(scene).await;
-    amqp_node::forget(&namespace);
+    check_stops(Scene::on_rabbitmq().await).await;
 }
 
 /// Nobody runs the jobs, so that all that were fired are there in the end.

@@ -56,8 +56,7 @@ async fn the_linked_kinds_are_listed_without_a_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_stock_program_enqueues_is_run_by_a_worker() {
-    // On RabbitMQ a worker does not see that a delayed job is still to come, and is idle too soon.
-    let scene = announced_on(Scene::on_file().await).await;
+    let scene = announced().await;
     let good = r#"{"milliseconds": 0, "failures": 0}"#;
     let answer = scene.stock(&["enqueue", "work", good, "--id", "mine", "--json"]).json();
     assert_eq!(answer, json!({ "id": "mine", "kind": "work", "queue": "default" }));

@@ -12,7 +12,9 @@ const RESTARTS_MAX: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_poisons_are_dead_and_five_hundred_innocents_done() {
-    let scene = Scene::on_file().await;
+    let scene = Scene::new().await;
+    // On RabbitMQ, jobs that come before their queue are moved there, and a death right behind such a move leaves two.
+    assert_eq!(scene.run_until_idle(&[]).await.code, Some(0));
     let mut poisons = Vec::new();
     let mut good = Vec::new();
     for n in 0..GOOD {

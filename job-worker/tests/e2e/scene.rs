@@ -29,7 +29,12 @@ pub(crate) struct Scene {
     url: String,
     pub(crate) client: Client,
     processes: AtomicUsize,
+    /// Last, so that nobody uses what it deletes.
+    namespace: Option<Namespace>,
 }
+
+/// A namespace that nobody has used, on the shared node.
+struct Namespace(String);
 
 /// A worker process; killed when the test ends before it does.
 pub(crate) struct Process {
@@ -60,25 +65,27 @@ impl Scene {
         }
     }
 
-    /// On a namespace of the shared node, whatever broker this run is to try.
-    pub(crate) async fn on_rabbitmq() -> Self {
-        Self::set(tempfile::tempdir().expect("a temporary folder"), namespace()).await
-    }
-
     pub(crate) async fn on_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = url(&folder.path().join("jobs.db"));
-        Self::set(folder, url).await
+        Self::set(folder, url, None).await
+    }
+
+    /// In a namespace of the shared node, whatever broker this run is to try.
+    pub(crate) async fn on_rabbitmq() -> Self {
+        let namespace = Namespace(format!("e2e-{:016x}", fastrand::u64(..)));
+        let url = format!("{}?namespace={}", amqp_node::url(), namespace.0);
+        Self::set(tempfile::tempdir().expect("a temporary folder"), url, Some(namespace)).await
     }
 
     /// A scene whose database stands alone on some other disk.
     pub(crate) async fn on_disk(disk: &Path) -> Self {
-        Self::set(tempfile::tempdir().expect("a temporary folder"), url(&disk.join("jobs.db"))).await
+        Self::set(tempfile::tempdir().expect("a temporary folder"), url(&disk.join("jobs.db")), None).await
     }
 
-    async fn set(folder: TempDir, url: String) -> Self {
+    async fn set(folder: TempDir, url: String, namespace: Option<Namespace>) -> Self {
         let client = Client::connect(&url).await.expect("a broker of its own");
-        Self { folder, url, client, processes: AtomicUsize::new(0) }
+        Self { folder, url, client, processes: AtomicUsize::new(0), namespace }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -90,13 +97,13 @@ impl Scene {
         self.url.strip_prefix("sqlite:").expect("this scene is on a file").into()
     }
 
-    /// The namespace of a scene on RabbitMQ.
-    pub(crate) fn namespace(&self) -> String {
-        self.url.split_once("namespace=").expect("this scene is on RabbitMQ").1.to_owned()
-    }
-
     pub(crate) fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// The namespace of a scene on RabbitMQ.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace.as_ref().expect("this scene is on RabbitMQ").0
     }
 
     pub(crate) fn history(&self) -> History {
@@ -285,13 +292,20 @@ impl Process {
     pub(crate) async fn wait(mut self) -> Ended {
         let mut status: Option<ExitStatus> = None;
         let child = &mut self.child;
-        wait("the worker process ends", || {
+        let has_ended = comes_true(|| {
             status = child.try_wait().expect("our own child");
             let has_ended = status.is_some();
             async move { has_ended }
         })
         .await;
+        assert!(has_ended, "the worker process does not end; it said:\n{}", self.log());
         Ended { code: status.and_then(|s| s.code()), stderr: self.log() }
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        amqp_node::forget(&self.0);
     }
 }
 
@@ -303,19 +317,18 @@ impl Drop for Process {
 }
 
 /// Waits until a condition is true, and fails with `what` when it does not become so.
-pub(crate) async fn wait<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(crate) async fn wait<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
+    assert!(comes_true(condition).await, "it did not come true that {what}");
+}
+
+async fn comes_true<F: Future<Output = bool>>(mut condition: impl FnMut() -> F) -> bool {
     let clock = Clock::system();
     let waiting = async {
         while !condition().await {
             clock.sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(clock.timeout(patience(), waiting).await.is_some(), "it did not come true that {what}");
-}
-
-/// A namespace that nobody has used, on the shared node.
-fn namespace() -> String {
-    format!("{}?namespace=e2e-{:016x}", amqp_node::url(), fastrand::u64(..))
+    clock.timeout(patience(), waiting).await.is_some()
 }
 
 fn url(database: &Path) -> String {

@@ -121,7 +121,8 @@ impl Census {
         self.lock().retired.contains(queue)
     }
 
-    /// Waits until what is known is written, but not for long: another declares it, too.
+    /// Waits until what this process declared is written, and what came before its queue is in it; but not for long: another
+    /// declares it, too.
     pub(super) async fn settle(&self, clock: &Clock) {
         self.tasks.close();
         let _ = clock.timeout(TELL_MAX, self.tasks.wait()).await;

@@ -24,6 +24,7 @@ use crate::name::{ExchangeName, QueueName};
 use crate::sabotage::{self, Mutant};
 use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Queue, Topology};
 
+mod age;
 mod look;
 mod mismatch;
 mod mute;
@@ -31,6 +32,7 @@ mod own;
 mod retire;
 mod youth;
 
+use age::Ages;
 use own::Own;
 
 /// What can be declared.
@@ -70,6 +72,8 @@ pub(super) struct Declarer {
     youth: Duration,
     /// By which queues of the wheel are asked whether they have a leader.
     probe: Option<Arc<Link>>,
+    /// Shared with those [beside](Self::beside) it.
+    ages: Ages,
     /// One declares at a time: a thousand callers that begin at once need one exchange, not a thousand channels.
     turn: tokio::sync::Mutex<()>,
 }
@@ -92,6 +96,20 @@ impl Declarer {
             known: Mutex::default(),
             own: Own::default(),
             youth: options.queue_youth,
+            ages: Ages::default(),
+            probe: None,
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Makes one for another link of the same process.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            names: Arc::clone(&self.names),
+            known: Mutex::default(),
+            own: Own::default(),
+            youth: self.youth,
+            ages: self.ages.clone(),
             probe: None,
             turn: tokio::sync::Mutex::default(),
         }
@@ -130,6 +148,7 @@ impl Declarer {
             known.things.clear();
         }
         known.things.insert(thing.clone(), session.clock().monotonic());
+        self.ages.note(thing, session);
         Ok(())
     }
 
@@ -180,6 +199,7 @@ impl Declarer {
         let mut known = self.lock();
         known.things.clear();
         known.grown.clear();
+        self.ages.forget();
     }
 
     fn work<'a>(&'a self, session: &'a Session) -> Work<'a> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::broker::amqp::census::{Census, Owner};
+use crate::broker::amqp::declare::Declarer;
 use crate::broker::amqp::link::Link;
 use crate::broker::amqp::name::Names;
 use crate::broker::amqp::publisher::Publisher;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::name::QueueName;
 
 mod browse;
+mod delayed;
 mod taken;
 
 use browse::{Browse, Wanted};
@@ -40,6 +42,8 @@ pub(super) struct Inspector {
     pub(super) link: Arc<Link>,
     pub(super) publisher: Arc<Publisher>,
     pub(super) census: Arc<Census>,
+    /// Declares on the link of this.
+    pub(super) declarer: Declarer,
     pub(super) names: Arc<Names>,
     pub(super) handle: Handle,
     pub(super) clock: Clock,
@@ -51,6 +55,8 @@ impl Inspector {
     /// # Errors
     /// When RabbitMQ cannot be asked.
     pub(super) async fn queues(&self) -> Result<Vec<QueueStats>> {
+        // Else a job that came before its queue is in neither for a moment.
+        self.census.settle(&self.clock).await;
         self.census.log.catch_up().await?;
         let session = self.session().await?;
         let mut queues: BTreeMap<QueueName, Owner> = self.census.queues();

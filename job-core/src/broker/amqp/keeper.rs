@@ -38,6 +38,8 @@ pub(super) struct Keeper {
     pub(super) desk: Arc<Desk>,
     /// The queue's name on the broker.
     pub(super) physical: String,
+    /// How long it waits in vain until it looks whether something is ready all the same.
+    pub(super) silence_max: Duration,
     pub(super) life: Life,
     /// Tasks that end in order when the broker closes.
     pub(super) tasks: TaskTracker,
@@ -122,7 +124,7 @@ impl Keeper {
             () = self.life.closing.cancelled() => Reason::End,
             () = intake.over() => Reason::Over,
             () = self.width(intake) => Reason::Width,
-            () = watch::stuck(intake, &self.physical, &self.clock) => Reason::Stuck,
+            () = watch::stuck(intake, &self.physical, self.silence_max, &self.clock) => Reason::Stuck,
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::{Connection, ConnectionProperties};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -220,14 +221,32 @@ impl Link {
 
     fn error(&self, trouble: Option<&Trouble>, patience: Duration) -> Error {
         match trouble {
-            Some(Trouble { address, cause: Cause::Refused(error) }) => {
-                fault::error(&format!("connect to RabbitMQ at {address}"), error)
-            }
+            Some(Trouble { address, cause: Cause::Refused(error) }) => self.refusal(address, error),
             Some(Trouble { address, cause: Cause::Silent }) => Error::unavailable(format!(
-                "cannot connect to RabbitMQ at {address}: it did not answer within {CONNECT_MAX:?}"
+                "cannot connect to RabbitMQ at {address}: it did not answer within {CONNECT_MAX:?}; {PLACE_HINT}"
             )),
             None => Error::unavailable(format!("cannot connect to RabbitMQ ({}) within {patience:?}", self.url)),
         }
+    }
+}
+
+impl Link {
+    /// Returns the error of a connection that was refused: what is wrong in the URL, and how it is put right.
+    fn refusal(&self, address: &str, cause: &lapin::Error) -> Error {
+        let AmqpUrl { user, vhost, .. } = &*self.url;
+        let at = format!("cannot connect to RabbitMQ at {address}");
+        let error = match fault::protocol(cause).map(AMQPError::kind) {
+            Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => Error::denied(format!(
+                "{at} as the user \"{user}\"; check the user and the password in the URL, in which special characters are \
+                 percent-encoded"
+            )),
+            Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)) => Error::denied(format!(
+                "{at}: the user \"{user}\" has no virtual host \"{vhost}\" there; check the end of the URL (\"/\" in a name is \
+                 \"%2F\"), or have it made with `rabbitmqctl add_vhost` and allowed with `rabbitmqctl set_permissions`"
+            )),
+            _ => Error::unavailable(format!("{at}; {PLACE_HINT}")),
+        };
+        error.caused_by(cause.clone())
     }
 }
 
@@ -251,6 +270,10 @@ impl std::fmt::Debug for Link {
         f.debug_struct("Link").field("purpose", &self.purpose).field("url", &self.url).finish_non_exhaustive()
     }
 }
+
+/// What to do about an address where no RabbitMQ answers.
+const PLACE_HINT: &str = "check host and port in the URL, and that a RabbitMQ takes unencrypted AMQP there, as it does on \
+                          port 5672 unless it was told otherwise";
 
 /// Returns the error of a broker that was closed.
 pub(super) fn closed() -> Error {
@@ -281,7 +304,7 @@ mod tests {
         let runtime = Runtime::start().unwrap();
         let error = link(&runtime, port).session(PATIENCE).await.unwrap_err();
         assert!(error.is_unavailable(), "{error}");
-        assert_eq!(error.to_string(), format!("cannot connect to RabbitMQ at 127.0.0.1:{port}"));
+        assert_eq!(error.to_string(), format!("cannot connect to RabbitMQ at 127.0.0.1:{port}; {PLACE_HINT}"));
         assert!(all_texts(&error).contains("refused"), "{error:?}");
         assert!(!all_texts(&error).contains("hunter2"), "{error:?}");
     }

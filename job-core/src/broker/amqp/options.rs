@@ -19,6 +19,9 @@ pub struct AmqpOptions {
     /// kill no node. Defaults to 2 s, twice what was seen to be too young on 3.10.8.
     #[doc(hidden)]
     pub queue_youth: Duration,
+    /// How long a consumer waits in vain until it looks whether something is ready all the same. Defaults to a minute.
+    #[doc(hidden)]
+    pub silence_max: Duration,
 }
 
 impl Default for AmqpOptions {
@@ -28,6 +31,7 @@ impl Default for AmqpOptions {
             publish_patience: Duration::from_secs(30),
             slot_width: Duration::from_secs(1),
             queue_youth: Duration::from_secs(2),
+            silence_max: Duration::from_secs(60),
         }
     }
 }

@@ -83,6 +83,11 @@ impl Publisher {
         self.declarer.close().await;
     }
 
+    /// Returns what makes that exist which messages need.
+    pub(super) fn declarer(&self) -> &Declarer {
+        &self.declarer
+    }
+
     /// Publishes all of them, and answers in their order.
     pub(super) async fn publish_all(&self, messages: &[Outgoing]) -> Vec<Result<Stored>> {
         // Most callers have one.

@@ -78,6 +78,7 @@ impl Realm {
             link: admin,
             publisher: Arc::clone(publisher),
             census: Arc::clone(&census),
+            declarer: publisher.declarer().beside(),
             names,
             handle: handle.clone(),
             clock: clock.clone(),

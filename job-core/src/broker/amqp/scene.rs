@@ -17,8 +17,12 @@ pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 }
 
 pub(super) async fn broker(namespace: &str) -> Arc<AmqpBroker> {
+    broker_with(namespace, AmqpOptions::default()).await
+}
+
+pub(super) async fn broker_with(namespace: &str, options: AmqpOptions) -> Arc<AmqpBroker> {
     let url = format!("{}?namespace={namespace}", node::url());
-    AmqpBroker::connect(&url, AmqpOptions::default(), Clock::system()).await.expect("the node takes the connection")
+    AmqpBroker::connect(&url, options, Clock::system()).await.expect("the node takes the connection")
 }
 
 pub(super) fn namespace() -> String {

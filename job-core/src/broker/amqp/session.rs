@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use lapin::{Channel, Connection, Event};
+use lapin::{Channel, Connection, ConnectionStatus, Event};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,13 @@ pub(super) struct Session {
     lost: CancellationToken,
 }
 
+/// Whether a connection still lives.
+#[derive(Clone)]
+pub(super) struct Pulse {
+    lost: CancellationToken,
+    status: ConnectionStatus,
+}
+
 impl Session {
     pub(super) fn new(generation: u64, connection: Connection, clock: Clock) -> Arc<Self> {
         let blocked = watch::Sender::new(None);
@@ -50,6 +57,11 @@ impl Session {
     /// Says whether the connection is usable, as far as is known.
     pub(super) fn is_alive(&self) -> bool {
         !self.lost.is_cancelled() && self.connection.status().connected()
+    }
+
+    /// Returns whether it lives, for those who ask later.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse { lost: self.lost.clone(), status: self.connection.status().clone() }
     }
 
     /// Ends when the connection is lost or closed.
@@ -175,6 +187,12 @@ impl Session {
             // Errors of channels come this way too: whether the connection is lost is asked of itself.
             _ => {}
         }
+    }
+}
+
+impl Pulse {
+    pub(super) fn is_alive(&self) -> bool {
+        !self.lost.is_cancelled() && self.status.connected()
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) struct AmqpUrl {
     pub(super) consumer_timeout: Duration,
     /// What operators see in the list of connections. Defaults to a name of ours.
     pub(super) connection_name: Option<String>,
-    user: String,
+    /// Who connects.
+    pub(super) user: String,
     password: String,
 }
 
@@ -62,8 +63,8 @@ impl AmqpUrl {
     pub(super) fn parse(text: &str) -> Result<Self> {
         if text.starts_with("amqps:") {
             return Err(Error::unsupported(
-                "this version cannot encrypt a connection to RabbitMQ; its feature \"tls\" is to come, and \"amqps:\" is \
-                 never downgraded",
+                "this version cannot encrypt a connection to RabbitMQ, and \"amqps:\" is never downgraded; use \"amqp:\" and \
+                 the port of unencrypted AMQP, in a network that you trust",
             ));
         }
         let rest =

@@ -40,6 +40,6 @@ mod tests;
 mod turn;
 
 pub(super) use drain::{Drain, Step};
-pub(super) use geometry::{Geometry, SlotId};
+pub(super) use geometry::{Geometry, SlotId, V1};
 pub(super) use seat::Seat;
 pub(super) use turn::{PEEK, Turn};

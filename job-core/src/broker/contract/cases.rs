@@ -146,6 +146,7 @@ macro_rules! __contract_list {
 
             inspect::queues_are_listed_by_name_with_their_dead [Counts];
             inspect::queues_are_counted_by_state [Counts];
+            inspect::what_is_not_due_is_counted_over_all_queues [];
             inspect::the_oldest_ready_waits_since_it_was_due [Counts];
             inspect::peek_shows_what_waits_and_takes_nothing [Counts];
             inspect::peek_turns_pages [Counts, Order];

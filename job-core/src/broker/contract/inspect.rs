@@ -1,5 +1,7 @@
 //! Cases of the operator's view: it counts, shows and takes what is there, and disturbs nothing.
 
+use std::time::Duration;
+
 use crate::broker::contract::bench::Bench;
 use crate::broker::contract::fixture::Process;
 use crate::broker::contract::message::{mail, queue};
@@ -79,6 +81,18 @@ pub(super) async fn queues_are_counted_by_state(bench: Bench) {
     settle(delivery, Outcome::Dead { envelope: oldest }).await;
     assert_eq!(counts(&stats(&observer, &mail()).await), [Some(4), Some(1), Some(0)]);
     assert_eq!(counts(&stats(&observer, &mail().dead()).await), [Some(1), Some(0), Some(0)]);
+}
+
+pub(super) async fn what_is_not_due_is_counted_over_all_queues(bench: Bench) {
+    let process = bench.open_mail().await;
+    process.declare(Topology::default().queue(queue("audit"))).await;
+    let count = async || eventually("delayed", inspect(&process).delayed()).await.expect("it can be told");
+    assert_eq!(count().await, Some(0));
+    for (queue, hours) in [(mail(), 1), (mail(), 48), (queue("audit"), 1)] {
+        process.send(&queue, &process.delayed("later", Duration::from_secs(hours * 3600))).await;
+    }
+    process.send_mail("ready").await;
+    assert_eq!(count().await, Some(3));
 }
 
 pub(super) async fn the_oldest_ready_waits_since_it_was_due(bench: Bench) {

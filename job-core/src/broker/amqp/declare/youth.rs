@@ -47,6 +47,9 @@ impl Declarer {
     /// Waits until a thing that was [ensured](Self::ensure) is old enough for its node's death; `false` when the connection
     /// was lost before, and with it, maybe, what the thing had confirmed.
     pub(in crate::broker::amqp) async fn outgrown(&self, session: &Session, thing: &Thing) -> bool {
+        if session.is_alive() && self.ages.is_older(thing, self.youth, session.clock().monotonic()) {
+            return true;
+        }
         let since = {
             let known = self.lock();
             if known.grown.contains(thing) {
