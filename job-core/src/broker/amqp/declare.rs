@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use lapin::Channel;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::FieldTable;
 
 use crate::broker::amqp::argument::{self, Exchange, QueueKind};
 use crate::broker::amqp::fault;
@@ -22,9 +22,10 @@ use crate::broker::amqp::session::Session;
 use crate::error::{Error, Result};
 use crate::name::{ExchangeName, QueueName};
 use crate::sabotage::{self, Mutant};
-use crate::topology::{Binding, HeadersMode, Lifetime, Pattern, Queue, Topology};
+use crate::topology::{Binding, Lifetime, Queue, Topology};
 
 mod age;
+mod event;
 mod look;
 mod mismatch;
 mod mute;
@@ -290,31 +291,6 @@ impl Work<'_> {
         self.bind_events(binding).await
     }
 
-    async fn bind_events(&mut self, binding: &Binding) -> Result<()> {
-        let queue = self.names.queue(&binding.queue);
-        let exchange = self.exchange_of(&binding.pattern)?;
-        match &binding.pattern {
-            Pattern::Foreign { .. } => self.find_exchange(&exchange).await?,
-            Pattern::Topic(_) => self.exchange(&exchange, Exchange::EventsTopic).await?,
-            Pattern::Direct(_) => self.exchange(&exchange, Exchange::EventsDirect).await?,
-            Pattern::Headers { .. } => self.exchange(&exchange, Exchange::EventsHeaders).await?,
-            Pattern::Fanout(_) => self.exchange(&exchange, Exchange::EventsFanout).await?,
-        }
-        let (key, arguments) = rule(&binding.pattern);
-        self.bind(&queue, &exchange, key, arguments).await
-    }
-
-    /// Returns the exchange whose events a pattern is about.
-    fn exchange_of(&self, pattern: &Pattern) -> Result<String> {
-        Ok(match pattern {
-            Pattern::Topic(_) => self.names.events(),
-            Pattern::Direct(_) => self.names.events_direct(),
-            Pattern::Headers { .. } => self.names.events_headers(),
-            Pattern::Fanout(name) => self.names.fanout(name)?,
-            Pattern::Foreign { exchange, .. } => exchange.as_str().to_owned(),
-        })
-    }
-
     /// Declares what takes somebody else's place where we have to send: retries of that queue, what is put back among its
     /// jobs, and what our own programs enqueue there. Theirs is never bound to anything of ours.
     async fn retry_queue(&mut self, queue: &QueueName) -> Result<()> {
@@ -381,25 +357,6 @@ fn missing(queue: &QueueName, error: Error) -> Error {
 
 fn kind_of(queue: &QueueName) -> QueueKind<'_> {
     if queue.is_suspect() { QueueKind::Suspect(queue) } else { QueueKind::Work(queue) }
-}
-
-/// Returns the key and the arguments of a binding.
-fn rule(pattern: &Pattern) -> (&str, FieldTable) {
-    let mut arguments = FieldTable::default();
-    let key = match pattern {
-        Pattern::Topic(key) | Pattern::Direct(key) => key,
-        Pattern::Fanout(_) => "",
-        Pattern::Headers { mode, values } => {
-            let mode = if *mode == HeadersMode::All { "all" } else { "any" };
-            arguments.insert("x-match".into(), AMQPValue::LongString(mode.into()));
-            for (name, value) in values {
-                arguments.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
-            }
-            ""
-        }
-        Pattern::Foreign { pattern, .. } => return rule(pattern),
-    };
-    (key, arguments)
 }
 
 fn explain(what: &str, cause: &lapin::Error) -> Error {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
-use crate::broker::amqp::declare::{Declarer, Work, rule};
+use crate::broker::amqp::declare::event::rule;
+use crate::broker::amqp::declare::{Declarer, Work};
 use crate::broker::amqp::fault;
 use crate::broker::amqp::session::Session;
 use crate::error::Result;
