@@ -18,6 +18,18 @@
 //!
 //! A lock and a queue of a process are exclusive and not durable: their owner's connection is all there is to them. Events have no alternate exchange:
 //! what nobody hears is gone, by design. Integers are written as signed 64-bit ones.
+//!
+//! What else is believed of RabbitMQ 3.10 and its driver, and the test that would show it wrong:
+//!
+//! | belief | so | test |
+//! |---|---|---|
+//! | a message that is sent again with its `x-death` is dropped as a circle | it is never carried on | `wire::tests::a_message_that_is_carried_on_keeps_all_but_what_the_broker_added` |
+//! | the alternate exchange takes what no queue takes, confirmed | no move of a job can block on a queue that is gone | `unrouted::tests::dead_and_delayed_jobs_find_their_way_too` |
+//! | a return may sit on another message's confirm | `mandatory` counts only with one message in flight | the contract's `an_unheard_event_is_gone` |
+//! | a consumer may end without an error | its queue is asked now and then whether it waits | `watch::tests::a_consumer_that_ended_silently_is_noticed_and_goes_on` |
+//! | beyond 32 unapplied acknowledgements the rest is lost with its channel | a call that passes the queue's log comes before each end of a channel | `tests/amqp_once.rs` |
+//! | a queue killed within a second of its making may come back without leader and content | it is bound when it is older | `amqp_faults`: `nothing_reaches_a_queue_before_it_would_outlive_its_node` |
+//! | the driver's own recovery does not send the prefetch again | it is off: connections are made anew by `link` | `amqp_faults`: `a_killed_node_loses_nothing_and_all_come_back_by_themselves` (that they come back; the prefetch itself has no test) |
 
 use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, FieldTable};
