@@ -66,7 +66,7 @@ async fn a_wrong_password_is_denied_at_once_and_never_shown() {
     let url = with_credentials(amqp_node::url(), "guest:hunter2");
     let error = connect_error(&url).await;
     assert!(error.is_denied(), "{error:?}");
-    assert!(error.to_string().ends_with("check the user, its password and its permissions on the virtual host"));
+    assert!(error.to_string().contains("as the user \"guest\"; check the user and the password in the URL"), "{error}");
     assert!(!all_texts(&error).contains("hunter2"), "{}", all_texts(&error));
 }
 
@@ -83,7 +83,9 @@ async fn an_address_where_nobody_listens_is_named() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = connect_error(&format!("amqp://someone:hunter2@127.0.0.1:{port}/")).await;
     assert!(error.is_unavailable(), "{error:?}");
-    assert_eq!(error.to_string(), format!("cannot connect to RabbitMQ at 127.0.0.1:{port}"));
+    assert!(
+        error.to_string().starts_with(&format!("cannot connect to RabbitMQ at 127.0.0.1:{port}; check host and port"))
+    );
     assert!(!all_texts(&error).contains("hunter2"), "{}", all_texts(&error));
 }
 

@@ -80,8 +80,14 @@ mod tests {
         let before = within("next", consumer.next_many(1)).await.unwrap().pop().unwrap();
         silence(&format!("{namespace}.mail"));
         send("after").await;
-        let after = within("next", consumer.next_many(1)).await.unwrap().pop().unwrap();
-        assert_eq!(after.envelope.payload, b"after");
+        let after = loop {
+            let next = within("next", consumer.next_many(1)).await.unwrap().pop().unwrap();
+            if next.envelope.payload == b"after" {
+                break next;
+            }
+            // The channel of the silent one is closed, and what it held comes again.
+            assert_eq!(next.envelope.payload, b"before");
+        };
         within("settle", after.settle.settle(Outcome::Done { then: Vec::new() })).await.unwrap();
         drop(before);
     }
