@@ -32,7 +32,6 @@ mod run;
 mod schema;
 mod session;
 mod shared;
-mod stay;
 mod store;
 mod wake;
 mod writer;
@@ -82,9 +81,6 @@ const CAPABILITIES: Capabilities = Capabilities {
 /// Beside the file `jobs.db` stand `jobs.db-wal` and `jobs.db-shm`, which are part of the database, and the directory
 /// `jobs.db.locks`, whose locked files tell which processes live. Processes that share the file must share its whole
 /// directory: a container that mounts the file alone would give back what the others still run.
-///
-/// A publish beside which no other one waits keeps its thread until it is answered, while that pays and for 0.3 ms at the
-/// most; other tasks of the thread that are ready have their turn first.
 #[derive(Debug)]
 pub struct SqliteBroker {
     engine: Arc<Engine>,
@@ -142,13 +138,9 @@ impl SqliteBroker {
         if self.check_open().is_err() {
             return (0..count).map(|_| Err(self.engine.port.site.closed())).collect();
         }
-        let publish = move |session: &mut session::Session| store::publish_all(session, &messages);
-        let port = &self.engine.port;
-        let stored = match count < MANY {
-            true => port.call_alone(Manner::Publish, publish).await,
-            false => port.call(Manner::PublishMany, publish).await,
-        };
-        match stored {
+        let manner = if count >= MANY { Manner::PublishMany } else { Manner::Publish };
+        let stored = self.engine.port.call(manner, move |session| store::publish_all(session, &messages));
+        match stored.await {
             Ok(answers) => {
                 answers.into_iter().map(|answer| answer.map(|copies| Stored { copies: Some(copies) })).collect()
             }

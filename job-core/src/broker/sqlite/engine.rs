@@ -109,7 +109,7 @@ impl Engine {
     async fn begin(path: &Path, options: SqliteOptions, clock: Clock) -> Result<Arc<Self>> {
         let site = Arc::new(Site { path: path.to_owned(), busy_timeout: options.busy_timeout });
         let inbox = Arc::new(Inbox::default());
-        let port = Port::new(Arc::clone(&inbox), Arc::clone(&site), clock.clone());
+        let port = Port::new(Arc::clone(&inbox), Arc::clone(&site));
         let shared = Shared::new();
         let start = Start { options, clock: clock.clone(), inbox, port: port.clone(), shared: Arc::clone(&shared) };
         let (opened, is_open) = oneshot::channel();

@@ -11,8 +11,6 @@ use crate::broker::sqlite::fault::{Fault, FaultKind, Site};
 use crate::broker::sqlite::inbox::Inbox;
 use crate::broker::sqlite::op::{Manner, Message, Op};
 use crate::broker::sqlite::session::Session;
-use crate::broker::sqlite::stay::Callers;
-use crate::clock::Clock;
 use crate::error::Result;
 
 /// The way to the thread that writes.
@@ -20,13 +18,12 @@ use crate::error::Result;
 pub(super) struct Port {
     inbox: Arc<Inbox>,
     running: Arc<AtomicUsize>,
-    callers: Arc<Callers>,
     pub(super) site: Arc<Site>,
 }
 
 impl Port {
-    pub(super) fn new(inbox: Arc<Inbox>, site: Arc<Site>, clock: Clock) -> Self {
-        Self { inbox, running: Arc::default(), callers: Arc::new(Callers::new(clock)), site }
+    pub(super) fn new(inbox: Arc<Inbox>, site: Arc<Site>) -> Self {
+        Self { inbox, running: Arc::default(), site }
     }
 
     /// Returns how many jobs are handed out and not settled, in this process.
@@ -57,45 +54,23 @@ impl Port {
         self.send(Message::Op(Box::new(Call { manner, run, value: None, then })));
     }
 
-    /// Hands over work at once; the future waits for its answer, and stays awake for a moment if nobody else waits.
-    pub(super) fn call_alone<T: Send + 'static>(
-        &self,
-        manner: Manner,
-        run: impl FnMut(&mut Session) -> Result<T, Fault> + Send + 'static,
-    ) -> impl Future<Output = Result<T, Fault>> + Send {
-        let mut answer = self.hand_over(manner, run);
-        async move { self.callers.wait(&mut answer).await.unwrap_or_else(|_| closed()) }
-    }
-
     /// Hands over work at once; the future waits for its answer.
     pub(super) fn call<T: Send + 'static>(
         &self,
         manner: Manner,
         run: impl FnMut(&mut Session) -> Result<T, Fault> + Send + 'static,
     ) -> impl Future<Output = Result<T, Fault>> + Send + 'static {
-        answered(self.hand_over(manner, run))
-    }
-
-    fn hand_over<T: Send + 'static>(
-        &self,
-        manner: Manner,
-        run: impl FnMut(&mut Session) -> Result<T, Fault> + Send + 'static,
-    ) -> oneshot::Receiver<Result<T, Fault>> {
         let (sender, answer) = oneshot::channel();
         self.start(manner, run, |outcome| {
             // Whoever stopped waiting does not want to know.
             let _ = sender.send(outcome);
         });
-        answer
+        answered(answer)
     }
 }
 
-fn closed<T>() -> Result<T, Fault> {
-    Err(Fault::new(FaultKind::Closed, ""))
-}
-
 async fn answered<T>(answer: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
-    answer.await.unwrap_or_else(|_| closed())
+    answer.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::Closed, "")))
 }
 
 struct Call<T, R, A> {

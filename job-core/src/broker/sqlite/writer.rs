@@ -15,7 +15,6 @@ use crate::broker::sqlite::keeper::Keeper;
 use crate::broker::sqlite::op::{Message, Op};
 use crate::broker::sqlite::port::Port;
 use crate::broker::sqlite::shared::Shared;
-use crate::broker::sqlite::stay::Trial;
 use crate::broker::sqlite::wake::Waker;
 
 /// How often the house is kept. A dead process's jobs come back after at most this, and the next look of a waiter.
@@ -30,8 +29,15 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// Received, and not yet part of a group.
     messages: VecDeque<Message>,
-    /// Whether it is worth staying awake after a publish: the same caller may come back at once.
-    trial: Trial,
+    linger: Linger,
+}
+
+/// When it is worth staying awake after a publish: while the same caller comes back at once, a sleep would cost it more
+/// than the commit. Each vain attempt doubles the pause before the next one.
+#[derive(Default)]
+struct Linger {
+    vain: u32,
+    pause: u32,
 }
 
 enum End {
@@ -47,7 +53,7 @@ impl Writer {
         port: Port,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { committer, keeper, inbox, port, shared, messages: VecDeque::new(), trial: Trial::default() }
+        Self { committer, keeper, inbox, port, shared, messages: VecDeque::new(), linger: Linger::default() }
     }
 
     /// Works until it is told to end.
@@ -71,8 +77,8 @@ impl Writer {
                 });
             }
             waker.look(&mut self.committer);
-            if has_published && self.messages.is_empty() && self.trial.begins() {
-                self.trial.ended(!self.inbox.linger());
+            if has_published && self.messages.is_empty() {
+                self.linger.stay(&self.inbox);
             }
         }
     }
@@ -129,6 +135,20 @@ impl Writer {
         self.shared.end();
         self.inbox.close();
         let _ = reply.send(());
+    }
+}
+
+impl Linger {
+    /// The pause grows no further after so many vain attempts in a row.
+    const VAIN_MAX: u32 = 8;
+
+    fn stay(&mut self, inbox: &Inbox) {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return;
+        }
+        self.vain = if inbox.linger() { 0 } else { (self.vain + 1).min(Self::VAIN_MAX) };
+        self.pause = (1 << self.vain) - 1;
     }
 }
 
