@@ -41,7 +41,7 @@ async fn a_newer_schema_is_refused() {
     assert_eq!(
         error.to_string(),
         format!(
-            "database \"{}\" has schema version 9, and this program knows 2; update this program before it opens the file",
+            "database \"{}\" has schema version 9, and this program knows 3; update this program before it opens the file",
             place.text()
         )
     );

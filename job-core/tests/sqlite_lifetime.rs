@@ -43,10 +43,12 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_it_hold
     publish(&*broker, job.clone()).await.unwrap();
     broker.close().await.unwrap();
     // What the first version did not have.
-    sql(&place.path).execute_batch("ALTER TABLE queues DROP COLUMN owner; PRAGMA user_version = 1;").unwrap();
+    let older = "ALTER TABLE queues DROP COLUMN owner; CREATE UNIQUE INDEX jobs_id ON jobs(queue, id); \
+                 DROP INDEX jobs_copies; PRAGMA user_version = 1;";
+    sql(&place.path).execute_batch(older).unwrap();
 
     let broker = open_bound(&place).await;
-    assert_eq!(count(&place, "PRAGMA user_version"), 2);
+    assert_eq!(count(&place, "PRAGMA user_version"), 3);
     assert_eq!(copies(&broker).await, Some(1));
     broker.close().await.unwrap();
     check_kept(&place.path, &[job.id]).await;

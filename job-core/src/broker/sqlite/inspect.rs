@@ -89,13 +89,14 @@ pub(super) async fn take(port: &Port, clock: &Clock, queue: &QueueName, which: W
 
 fn queues(conn: &Connection, now: i64) -> Result<Vec<QueueStats>, Fault> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT name, (SELECT count(*) FROM jobs WHERE queue = q.id), \
+        "WITH kept AS (SELECT queue, count(*) AS count FROM jobs GROUP BY queue) \
+         SELECT name, coalesce(kept.count, 0), \
          (SELECT count(*) FROM jobs WHERE queue = q.id AND state = {READY}), \
          (SELECT count(*) FROM jobs WHERE queue = q.id AND state = {DELAYED}), \
          (SELECT count(*) FROM jobs WHERE queue = q.id AND state = {DELAYED} AND due <= ?1), \
          (SELECT min(due) FROM jobs WHERE queue = q.id AND state = {READY}), \
          (SELECT min(due) FROM jobs WHERE queue = q.id AND state = {DELAYED} AND due <= ?1) \
-         FROM queues q WHERE is_declared OR EXISTS (SELECT 1 FROM jobs WHERE queue = q.id) ORDER BY name"
+         FROM queues q LEFT JOIN kept ON kept.queue = q.id WHERE is_declared OR kept.queue IS NOT NULL ORDER BY name"
     ))?;
     let rows = statement.query_map([now], |row| {
         let count = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);

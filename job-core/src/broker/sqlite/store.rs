@@ -1,5 +1,7 @@
 //! Stores messages: finds the queues they reach, and inserts a row into each.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{CachedStatement, Connection};
 
 use crate::broker::Outgoing;
@@ -13,17 +15,27 @@ use crate::envelope::{Content, Envelope};
 use crate::error::Result;
 use crate::name::Kind;
 use crate::sabotage;
+use crate::topology::Target;
 
-const COLUMNS: &str = "INSERT INTO jobs(queue, kind, id, due, enqueued_at, payload, state, attempt, sequence, content, \
-                       not_before, details, redeliveries) VALUES(?1, ?2, ?3, ?4, ?5, ?6";
+// Without FAIL, SQLite would keep a copy of each page that several rows touch, to undo a half-done statement: that takes
+// twice the time of the rest, and a statement that fails undoes its whole transaction here.
+const COLUMNS: &str = "INSERT OR FAIL INTO jobs(queue, kind, id, due, enqueued_at, payload, state, attempt, sequence, \
+                       content, not_before, details, redeliveries)";
 
-const ONCE: &str = "ON CONFLICT(queue, id) DO NOTHING";
+const ONCE: &str = "ON CONFLICT(id, queue) DO NOTHING";
+
+/// The parameter of the first queue.
+const QUEUE: usize = 13;
+
+/// Copies of one statement at the most: starting one costs a quarter of a copy.
+const REACH: usize = 16;
 
 /// Stores messages, and returns for each how many queues took a copy; an inner error says why none was allowed to.
 pub(super) fn publish_all(session: &mut Session, messages: &[Outgoing]) -> Result<Vec<Result<u32>>, Fault> {
     let Session { conn, catalog, clock, effects, .. } = session;
     let mut inserter = Inserter::new(conn, effects, clock.now());
-    messages.iter().map(|message| publish_one(&mut inserter, catalog, message)).collect()
+    let mut router = Router { conn, catalog, before: None };
+    messages.iter().map(|message| publish_one(&mut inserter, &mut router, message)).collect()
 }
 
 /// Stores one message.
@@ -34,7 +46,9 @@ pub(super) fn publish(session: &mut Session, message: &Outgoing) -> Result<Resul
 
 /// Returns the queues that a message reaches.
 pub(super) fn route(session: &mut Session, message: &Outgoing) -> Result<Result<Vec<i64>>, Fault> {
-    route_by(&session.conn, &mut session.catalog, message)
+    let Session { conn, catalog, .. } = session;
+    let mut router = Router { conn, catalog, before: None };
+    Ok(router.route(message)?.map(<[i64]>::to_vec))
 }
 
 /// Stores a copy in each of the queues.
@@ -43,25 +57,58 @@ pub(super) fn insert(session: &mut Session, queues: &[i64], envelope: &Envelope)
     Inserter::new(&session.conn, &mut session.effects, now).insert(queues, envelope)
 }
 
-fn publish_one(inserter: &mut Inserter<'_>, catalog: &mut Catalog, message: &Outgoing) -> Result<Result<u32>, Fault> {
-    let queues = match route_by(inserter.conn, catalog, message)? {
+fn publish_one<'a>(
+    inserter: &mut Inserter<'_>,
+    router: &mut Router<'a>,
+    message: &'a Outgoing,
+) -> Result<Result<u32>, Fault> {
+    let queues = match router.route(message)? {
         Ok(queues) => queues,
         Err(error) => return Ok(Err(error)),
     };
-    let copies = inserter.insert(&queues, &message.envelope)?;
+    let copies = inserter.insert(queues, &message.envelope)?;
     sabotage::written("publish");
     Ok(Ok(copies))
 }
 
-fn route_by(conn: &Connection, catalog: &mut Catalog, message: &Outgoing) -> Result<Result<Vec<i64>>, Fault> {
-    if let Err(error) = message.check() {
-        return Ok(Err(error));
+/// Finds the queues of messages of one transaction, in which no other process can add a queue or a binding.
+struct Router<'a> {
+    conn: &'a Connection,
+    catalog: &'a mut Catalog,
+    before: Option<Routed<'a>>,
+}
+
+/// Where the message before went; the next one of a batch goes there too, as a rule.
+struct Routed<'a> {
+    target: &'a Target,
+    headers: &'a BTreeMap<String, String>,
+    queues: Vec<i64>,
+}
+
+impl<'a> Router<'a> {
+    fn route(&mut self, message: &'a Outgoing) -> Result<Result<&[i64]>, Fault> {
+        if let Err(error) = message.check() {
+            return Ok(Err(error));
+        }
+        let (target, headers) = (&message.target, &message.envelope.details.headers);
+        let is_same = self.before.as_ref().is_some_and(|it| it.target == target && it.headers == headers);
+        let routed = match self.before.take().filter(|_| is_same) {
+            Some(routed) => routed,
+            None => Routed { target, headers, queues: self.find(target, headers)? },
+        };
+        let queues = &self.before.insert(routed).queues;
+        Ok(match target.queue() {
+            Some(_) => Ok(queues),
+            None => message.check_reach(queues.len()).map(|()| queues.as_slice()),
+        })
     }
-    let Some(name) = message.target.queue() else {
-        let queues = catalog.route(conn, &message.target, &message.envelope.details.headers)?;
-        return Ok(message.check_reach(queues.len()).map(|()| queues));
-    };
-    Ok(Ok(vec![catalog.ensure(conn, name)?]))
+
+    fn find(&mut self, target: &Target, headers: &BTreeMap<String, String>) -> Result<Vec<i64>, Fault> {
+        match target.queue() {
+            Some(name) => Ok(vec![self.catalog.ensure(self.conn, name)?]),
+            None => self.catalog.route(self.conn, target, headers),
+        }
+    }
 }
 
 /// Inserts rows of one transaction. Preparing and binding cost as much as the insertion itself: a statement is looked up
@@ -70,39 +117,38 @@ struct Inserter<'a> {
     conn: &'a Connection,
     effects: &'a mut Effects,
     now: i64,
-    plain: Option<Insert<'a>>,
-    full: Option<Insert<'a>>,
+    inserts: [Option<Insert<'a>>; 4],
 }
 
-/// A statement, and what is bound to it.
+/// A statement that stores copies of one message in several queues, and what is bound to it.
 struct Insert<'a> {
     statement: CachedStatement<'a>,
-    queue: Option<i64>,
+    queues: Vec<i64>,
     kind: Option<Kind>,
 }
 
 impl<'a> Inserter<'a> {
     fn new(conn: &'a Connection, effects: &'a mut Effects, now: Timestamp) -> Self {
-        Self { conn, effects, now: micros(now), plain: None, full: None }
+        Self { conn, effects, now: micros(now), inserts: [const { None }; 4] }
     }
 
     /// Stores a copy in each of the queues, and returns how many did not hold its id before.
     fn insert(&mut self, queues: &[i64], envelope: &Envelope) -> Result<u32, Fault> {
         let due = self.due(envelope);
-        let insert = if is_plain(envelope) {
-            insert_into(&mut self.plain, || Insert::plain(self.conn))?
-        } else {
-            let insert = insert_into(&mut self.full, || Insert::full(self.conn))?;
-            insert.bind_rest(waiting_state(due, self.now), envelope)?;
-            insert
+        let (is_plain, is_single) = (is_plain(envelope), queues.len() == 1);
+        let place = &mut self.inserts[2 * usize::from(is_plain) + usize::from(is_single)];
+        let insert = match place {
+            Some(insert) => insert,
+            None => place.insert(Insert::prepare(self.conn, is_plain, is_single)?),
         };
+        if !is_plain {
+            insert.bind_rest(waiting_state(due, self.now), envelope)?;
+        }
         insert.bind(due, envelope)?;
         let mut copies = 0;
-        for queue in queues {
-            if insert.execute(*queue)? {
-                copies += 1;
-                self.effects.wake(*queue);
-            }
+        for queues in queues.chunks(if is_single { 1 } else { REACH }) {
+            copies += insert.execute(queues)?;
+            queues.iter().for_each(|queue| self.effects.wake(*queue));
         }
         Ok(copies)
     }
@@ -117,18 +163,20 @@ impl<'a> Inserter<'a> {
 }
 
 impl<'a> Insert<'a> {
-    /// Inserts first attempts that are due at once and have nothing special.
-    fn plain(conn: &'a Connection) -> Result<Self, Fault> {
-        Self::prepare(conn, &format!("{COLUMNS}, {READY}, 1, 0, 0, NULL, NULL, 0) {ONCE}"))
-    }
-
-    /// Inserts anything.
-    fn full(conn: &'a Connection) -> Result<Self, Fault> {
-        Self::prepare(conn, &format!("{COLUMNS}, ?7, ?8, ?9, ?10, ?11, ?12, 0) {ONCE}"))
-    }
-
-    fn prepare(conn: &'a Connection, sql: &str) -> Result<Self, Fault> {
-        Ok(Self { statement: conn.prepare_cached(sql)?, queue: None, kind: None })
+    /// Prepares the insertion of anything, or of first attempts that are due at once and have nothing special; into one
+    /// queue, or into as many as [`REACH`] at once.
+    fn prepare(conn: &'a Connection, is_plain: bool, is_single: bool) -> Result<Self, Fault> {
+        let plain = format!("?2, ?3, ?4, ?5, ?6, {READY}, 1, 0, 0, NULL, NULL, 0");
+        let rest = if is_plain { &plain } else { "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0" };
+        let rows = if is_single {
+            format!("VALUES(?{QUEUE}, {rest})")
+        } else {
+            let numbers: Vec<String> = (QUEUE..QUEUE + REACH).map(|at| format!("(?{at})")).collect();
+            let numbers = numbers.join(", ");
+            format!("SELECT column1, {rest} FROM (VALUES {numbers}) WHERE column1 IS NOT NULL")
+        };
+        let statement = conn.prepare_cached(&format!("{COLUMNS} {rows} {ONCE}"))?;
+        Ok(Self { statement, queues: Vec::new(), kind: None })
     }
 
     fn bind_rest(&mut self, state: i64, envelope: &Envelope) -> Result<(), Fault> {
@@ -154,24 +202,18 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
-    /// Stores a copy; returns false when the queue holds the id already.
-    fn execute(&mut self, queue: i64) -> Result<bool, Fault> {
-        if self.queue != Some(queue) {
-            self.statement.raw_bind_parameter(1, queue)?;
-            self.queue = Some(queue);
+    /// Stores a copy in each of the queues; returns how many did not hold the id already.
+    fn execute(&mut self, queues: &[i64]) -> Result<u32, Fault> {
+        if self.queues != queues {
+            for (at, place) in (QUEUE..).zip(0..queues.len().max(self.queues.len())) {
+                self.statement.raw_bind_parameter(at, queues.get(place))?;
+            }
+            self.queues.clear();
+            self.queues.extend_from_slice(queues);
         }
-        Ok(self.statement.raw_execute()? > 0)
+        let copies = self.statement.raw_execute()?;
+        Ok(u32::try_from(copies).expect("no more than queues were given"))
     }
-}
-
-fn insert_into<'s, 'a>(
-    place: &'s mut Option<Insert<'a>>,
-    prepare: impl FnOnce() -> Result<Insert<'a>, Fault>,
-) -> Result<&'s mut Insert<'a>, Fault> {
-    Ok(match place {
-        Some(insert) => insert,
-        None => place.insert(prepare()?),
-    })
 }
 
 fn is_plain(envelope: &Envelope) -> bool {
