@@ -9,7 +9,6 @@ use job_core::broker::{Delivery, Outcome, Outgoing};
 use job_core::envelope::{DeathReason, Envelope};
 use tokio::sync::OwnedRwLockWriteGuard;
 
-use crate::executor::waiting::WAITED;
 use crate::executor::{Admitted, Company, Executor, Job, guard};
 use crate::roster::Route;
 use crate::slots::Slot;
@@ -46,26 +45,11 @@ impl Executor {
         tokio::spawn(async move { executor.wait_for_lane(job, route, slot).await });
     }
 
-    /// Waits without a slot, so that other jobs can have it.
-    async fn wait_for_lane(self: Arc<Self>, mut job: Job, route: Arc<Route>, slot: Slot) {
-        let (slots, queue) = (Arc::clone(slot.slots()), slot.queue());
-        drop(slot);
-        let turn = async {
-            let guard = Arc::clone(&self.lane).read_owned().await;
-            Some((guard, slots.acquire(queue, 1).await.pop()?))
-        };
-        let turn = tokio::select! {
-            biased;
-            () = self.stop.wait_draining() => None,
-            turn = turn => turn,
-            () = self.waited_too_long() => return self.go_back(job, WAITED),
-        };
-        match turn {
-            Some((guard, slot)) => {
-                job.company = Company::NoLane(guard);
-                self.admit(job, route, slot).await;
-            }
-            None => self.settle_in_background(job, Outcome::Release),
+    async fn wait_for_lane(self: Arc<Self>, job: Job, route: Arc<Route>, slot: Slot) {
+        let lane = Arc::clone(&self.lane).read_owned();
+        if let Some((mut job, guard, slot)) = self.wait_aside(job, slot, lane).await {
+            job.company = Company::NoLane(guard);
+            self.admit(job, route, slot).await;
         }
     }
 

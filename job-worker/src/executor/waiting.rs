@@ -17,7 +17,7 @@ use crate::slots::Slot;
 const LINE_FULL_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a job goes back that waited in line.
-pub(super) const WAITED: &str = "it has waited here for long, and may be run sooner elsewhere";
+const WAITED: &str = "it has waited here for long, and may be run sooner elsewhere";
 
 impl Executor {
     /// Puts back what was read and not begun.
@@ -55,24 +55,38 @@ impl Executor {
         }
     }
 
-    /// Waits for the kind's limit without a slot, so that other kinds can have it.
+    /// Waits for the kind's limit, and runs then.
     pub(super) async fn wait_in_line(self: Arc<Self>, job: Job, route: Arc<Route>, slot: Slot, place: Place) {
+        if let Some((job, permit, slot)) = self.wait_aside(job, slot, place.permit()).await {
+            self.launch(Admitted { job, route, slot: Some(slot), permit: Some(permit) }).await;
+        }
+    }
+
+    /// Waits for a turn, and for a slot then: without one until there, so that other jobs can have it. `None` when the job
+    /// goes back instead, because the worker stops or because it has waited too long.
+    pub(super) async fn wait_aside<T>(
+        self: &Arc<Self>,
+        job: Job,
+        slot: Slot,
+        turn: impl Future<Output = T>,
+    ) -> Option<(Job, T, Slot)> {
         let (slots, queue) = (Arc::clone(slot.slots()), slot.queue());
         drop(slot);
-        let turn = async {
-            let permit = place.permit().await;
-            let slot = slots.acquire(queue, 1).await.pop();
-            Some((permit, slot?))
-        };
-        let turn = tokio::select! {
+        let turn = async { (turn.await, slots.acquire(queue, 1).await.pop()) };
+        tokio::select! {
             biased;
-            () = self.stop.wait_draining() => None,
-            turn = turn => turn,
-            () = self.waited_too_long() => return self.go_back(job, WAITED),
-        };
-        match turn {
-            Some((permit, slot)) => self.launch(Admitted { job, route, slot: Some(slot), permit: Some(permit) }).await,
-            None => self.settle_in_background(job, Outcome::Release),
+            () = self.stop.wait_draining() => {}
+            (turn, slot) = turn => {
+                if let Some(slot) = slot {
+                    return Some((job, turn, slot));
+                }
+            }
+            () = self.waited_too_long() => {
+                self.go_back(job, WAITED);
+                return None;
+            }
         }
+        self.settle_in_background(job, Outcome::Release);
+        None
     }
 }
