@@ -105,8 +105,9 @@ impl<'a> Crew<'a> {
     }
 
     fn worker(&self, concurrency: &str) -> Vec<String> {
-        // No job takes longer than a tenth of a second: what needs the grace is a mutant.
-        let grace = if self.plan.mutant.is_some() { "1s" } else { "10s" };
+        // No job takes longer than a tenth of a second, unless it is stretched: what needs the grace is a mutant.
+        let is_long = self.plan.mutant.is_none() || self.plan.stretch > 1;
+        let grace = if is_long { "10s" } else { "1s" };
         ["run", "--log", "error", "--grace", grace, "--concurrency", concurrency, "--queues", "chores,repairs"]
             .map(str::to_owned)
             .to_vec()
@@ -136,6 +137,7 @@ impl<'a> Crew<'a> {
             ("step", step.to_string()),
             ("count", share.saturating_sub(made).to_string()),
             ("rate", rate.to_string()),
+            ("stretch", self.plan.stretch.to_string()),
             ("enough", self.enough().display().to_string()),
         ];
         let flags = flags.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]);

@@ -60,6 +60,9 @@ pub(crate) struct Flags {
     /// Break one promise after the other, and require that each is seen
     #[arg(long)]
     pub(crate) mutants: bool,
+    /// Break only this one
+    #[arg(long, requires = "mutants")]
+    pub(crate) mutant: Option<String>,
     /// Publish events to three groups of listeners instead of jobs; with --mutants, the control alone
     #[arg(long)]
     pub(crate) events: bool,
@@ -82,6 +85,8 @@ pub(crate) struct Plan {
     pub(crate) burials: Vec<Point>,
     /// How long the jobs may take to reach their ends once nobody is harmed any more.
     pub(crate) patience: Duration,
+    /// How much longer each job takes than its script says.
+    pub(crate) stretch: u32,
     /// The mutant that all processes are.
     pub(crate) mutant: Option<&'static str>,
 }
@@ -152,6 +157,7 @@ impl Flags {
             steps,
             burials,
             patience: Duration::from_secs(60 + jobs / 50),
+            stretch: 1,
             mutant: None,
         })
     }

@@ -38,6 +38,9 @@ pub(crate) struct Flags {
     /// Orders a second
     #[arg(long)]
     rate: f64,
+    /// How much longer each job takes than its script says
+    #[arg(long)]
+    stretch: u32,
     /// A file that says that it is enough, once it exists
     #[arg(long)]
     enough: PathBuf,
@@ -53,7 +56,7 @@ pub(crate) async fn run(flags: &Flags) -> Result<(), BoxError> {
         let due = (clock.monotonic() - begun).as_secs_f64() * flags.rate;
         #[allow(clippy::cast_precision_loss, reason = "orders are few")]
         while (made as f64) < due && under_way.len() < UNDER_WAY_MAX {
-            let order = Order::new(flags.seed, flags.first + made * flags.step);
+            let order = Order::new(flags.seed, flags.first + made * flags.step).stretched(flags.stretch);
             under_way.spawn(publish(client.clone(), Arc::clone(&book), order, clock.clone()));
             made += 1;
         }

@@ -122,6 +122,12 @@ impl Order {
         let delay = is_delayed.then(|| Duration::from_millis(random.u64(1..=DELAY_MAX_MS)));
         Self { script, delay: delay.filter(|_| !is_relayed), is_relayed }
     }
+
+    /// Makes each of its runs so many times as long.
+    pub(crate) fn stretched(mut self, stretch: u32) -> Self {
+        self.script.milliseconds *= u64::from(stretch);
+        self
+    }
 }
 
 #[cfg(test)]
