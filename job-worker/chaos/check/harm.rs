@@ -1,7 +1,7 @@
 //! What a fault explains: which of the things that were under way when it fell may come to pass twice.
 
 use crate::check::cause::{Cause, Work};
-use crate::check::story::{Run, Span, Stories, Story};
+use crate::check::story::{QUEUES, Run, Span, Stories, Story};
 use crate::record::{Fault, Settled};
 
 /// How long after a theft a process may still take for its own what it has lost: a beat of its housekeeping, on a
@@ -25,6 +25,8 @@ pub(super) struct Harm<'a> {
     pub(super) from: i64,
     /// When the broker was well again; for a process, the same instant.
     pub(super) to: i64,
+    /// Until when a job runs, of each queue, that somebody moved there whom it struck.
+    pub(super) moved_until: [i64; QUEUES],
 }
 
 /// The copies of a job that the faults explain beyond the first.
@@ -40,7 +42,8 @@ struct Copy {
 
 impl<'a> Harm<'a> {
     pub(super) fn new(kind: Fault, victim: &'a str, at: i64) -> Self {
-        Self { kind, victim, from: at, to: if kind.is_of_broker() { i64::MAX } else { at } }
+        let to = if kind.is_of_broker() { i64::MAX } else { at };
+        Self { kind, victim, from: at, to, moved_until: [0; QUEUES] }
     }
 
     pub(super) fn heal(&mut self, at: i64) {
@@ -89,12 +92,18 @@ impl<'a> Harm<'a> {
             && from <= begun.saturating_add(NOTICED_US)
     }
 
+    /// When the last of those may have gone on whom it struck.
+    pub(super) fn last(&self) -> i64 {
+        self.to.saturating_add(NOTICED_US)
+    }
+
     /// True when it may have struck whoever moved a job that waited to be due just then: any process that works. A job
-    /// that went on waiting for long afterwards was moved later, by somebody whom it did not strike.
-    fn strikes_mover(&self, wait: &Span<'_>) -> bool {
-        let last = self.to.saturating_add(NOTICED_US);
+    /// that went on waiting for longer than those that were in its queue by then was moved later, by somebody whom it did
+    /// not strike.
+    fn strikes_mover(&self, wait: &Span<'_>, queue: usize) -> bool {
+        let (last, until) = (self.last(), self.moved_until[queue]);
         let is_begun = wait.from <= if self.kind.is_of_broker() { last } else { self.to };
-        self.is_harmful() && is_begun && wait.to.is_none_or(|to| (self.from..=last).contains(&to))
+        self.is_harmful() && is_begun && wait.to.is_none_or(|to| (self.from..=until).contains(&to))
     }
 }
 
@@ -111,7 +120,11 @@ impl Copies {
             copies.add(harm, Work::Publish, publish.map(|publish| (first, *publish)));
             let redrives = job.redrives.iter().filter(|(_, span)| harm.touches(span));
             copies.add(harm, Work::Redrive, redrives.map(|(turn, span)| ((turn.sequence + 1, 1), *span)));
-            copies.add(harm, Work::Move, moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span)));
+            copies.add(
+                harm,
+                Work::Move,
+                moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span, job.queue())),
+            );
             let unrouted = job.publish.iter().filter(|publish| harm.strikes_sweep(publish, stories.begun));
             copies.add(harm, Work::Sweep, unrouted.map(|publish| (first, *publish)));
         }
