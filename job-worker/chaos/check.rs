@@ -2,12 +2,14 @@
 //!
 //! Pure: it reads no clock, no file and no broker. What it cannot prove it reports; it never repairs a history.
 
+mod cause;
 mod harm;
 mod rule;
 mod story;
 
 use crate::record::{Event, Fault, History};
 
+use cause::Causes;
 use harm::Harm;
 use story::{Span, Stories};
 
@@ -27,6 +29,8 @@ pub(crate) struct Report {
     pub(crate) executed: usize,
     /// Runs of a turn beyond its first.
     pub(crate) duplicates: usize,
+    /// What most likely made them.
+    pub(crate) causes: Causes,
     pub(crate) violations: Vec<Violation>,
     /// Why the run proves nothing.
     pub(crate) void: Vec<String>,

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use job_core::clock::Clock;
 use job_core::envelope::Envelope;
+use job_core::observation::Run;
 use serde::{Deserialize, Serialize};
 
 use crate::script::Expected;
@@ -56,6 +57,10 @@ pub(crate) enum Event {
     Settled { turn: Turn, outcome: Settled },
     /// The outcome of a run could not be recorded.
     Unrecorded { turn: Turn },
+    /// A job was found to be unable to run, and is to be dead.
+    Refused { turn: Turn, reason: String },
+    /// A job was put aside without a run.
+    PutAside { turn: Turn, reason: String },
     /// A dead job is about to go back to its queue; this is the turn in which it died.
     Redriving { turn: Turn },
     /// It has gone back.
@@ -101,7 +106,7 @@ pub(crate) enum Settled {
 }
 
 /// What the director does to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fault {
     /// Kills it with SIGKILL.
@@ -143,6 +148,10 @@ pub(crate) struct Book {
 }
 
 impl Turn {
+    pub(crate) fn of_run(run: Run<'_>) -> Self {
+        Self { id: run.id.to_string(), sequence: run.sequence, attempt: run.attempt }
+    }
+
     pub(crate) fn of(envelope: &Envelope) -> Self {
         Self { id: envelope.id.to_string(), sequence: envelope.sequence, attempt: envelope.attempt }
     }

@@ -19,6 +19,9 @@ pub(crate) fn print(report: &Report) -> ExitCode {
         }
     }
     report.void.iter().for_each(|reason| println!("void: {reason}"));
+    if let Some(causes) = report.causes.line() {
+        println!("duplicates by their likely cause: {causes}");
+    }
     println!("{}", line(report));
     match (report.violations.is_empty(), report.void.is_empty()) {
         (true, true) => ExitCode::SUCCESS,

@@ -83,6 +83,13 @@ impl Observer for Witness {
     fn observe(&self, observation: &Observation<'_>) {
         match observation {
             Observation::Finished { run, outcome, .. } => self.settled(*run, *outcome),
+            // Neither is a run, and both may show what became of a job.
+            Observation::Refused { run, reason, .. } => {
+                self.0.book.note(Event::Refused { turn: Turn::of_run(*run), reason: reason.as_str().to_owned() });
+            }
+            Observation::Parked { run, reason, .. } => {
+                self.0.book.note(Event::PutAside { turn: Turn::of_run(*run), reason: (*reason).to_owned() });
+            }
             Observation::Phase { phase: Phase::Draining, .. } => self.0.book.note(Event::Draining),
             _ => {}
         }
@@ -91,7 +98,7 @@ impl Observer for Witness {
 
 impl Witness {
     fn settled(&self, run: Run<'_>, outcome: FinishedOutcome) {
-        let turn = Turn { id: run.id.to_string(), sequence: run.sequence, attempt: run.attempt };
+        let turn = Turn::of_run(run);
         let outcome = match outcome {
             FinishedOutcome::Completed | FinishedOutcome::Dead(_) | FinishedOutcome::Forgotten => Settled::Gone,
             FinishedOutcome::Retried | FinishedOutcome::Snoozed | FinishedOutcome::Continued => Settled::Back,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use job_core::broker::{Broker, Consumer, Window};
+use job_core::broker::{Broker, Consumer, Delivery, Window};
 use job_core::clock::Clock;
 use job_core::error::{Error, Result};
 use job_core::name::QueueName;
@@ -39,11 +39,13 @@ impl SuspectIntake {
     pub(crate) async fn run(&self) -> Result<()> {
         while self.stop.wait_running().await {
             let mut consumer = self.broker.consume(&self.queue, Window::exact(1)).await?;
+            let mut waiting = None;
             let result = tokio::select! {
                 biased;
                 () = self.stop.wait_not_running() => Ok(()),
-                failed = self.take_all(&mut *consumer) => failed,
+                failed = self.take_all(&mut *consumer, &mut waiting) => failed,
             };
+            waiting.into_iter().for_each(|delivery| self.executor.put_back(delivery));
             self.put_back(&mut *consumer).await;
             consumer.close().await;
             result?;
@@ -59,14 +61,27 @@ impl SuspectIntake {
         }
     }
 
-    /// Takes one job after the other. Cancelling it loses nothing: what was handed out runs on in a task of its own.
-    async fn take_all(&self, consumer: &mut dyn Consumer) -> Result<()> {
+    /// Takes one job after the other. Cancelling it loses nothing: what waits is in `waiting`, and what was handed out runs
+    /// on in a task of its own.
+    async fn take_all(&self, consumer: &mut dyn Consumer, waiting: &mut Option<Delivery>) -> Result<()> {
         loop {
-            if !consumer.ready().await? {
+            let Some(delivery) = consumer.next_many(1).await?.pop() else {
                 return Err(Error::unavailable(format!("the consumer of queue \"{}\" was closed", self.queue)));
+            };
+            let free = Arc::clone(&self.executor.lane).try_write_owned();
+            if free.is_err() && is_counted(&delivery) {
+                // A death of this process while it waits would be taken for its doing.
+                self.executor.disarm(delivery);
+                continue;
             }
-            let Some(alone) = self.wait_alone().await else { return Ok(()) };
-            let mut alone = Some(alone);
+            *waiting = Some(delivery);
+            let alone = match free {
+                Ok(alone) => Some(alone),
+                Err(_) => self.wait_alone().await,
+            };
+            // One that waited for too long is put back by the caller.
+            let Some((alone, delivery)) = alone.and_then(|alone| Some((alone, waiting.take()?))) else { return Ok(()) };
+            let mut alone = self.run_one(delivery, alone).await?;
             while let Some(guard) = alone.take() {
                 alone = self.take_one(consumer, guard).await?;
             }
@@ -103,6 +118,15 @@ impl SuspectIntake {
         let Some(delivery) = taken?.pop() else {
             return Ok(None);
         };
+        self.run_one(delivery, alone).await
+    }
+
+    /// Runs one job, or stores it for its run; returns the lane in that case.
+    async fn run_one(
+        &self,
+        delivery: Delivery,
+        alone: OwnedRwLockWriteGuard<()>,
+    ) -> Result<Option<OwnedRwLockWriteGuard<()>>> {
         let run = tokio::spawn(Arc::clone(&self.executor).run_suspect(delivery, alone));
         match run.await {
             Ok(Lane::Armed(alone)) => Ok(Some(alone)),
@@ -110,4 +134,9 @@ impl SuspectIntake {
             Err(error) => Err(Error::rejected(format!("a run of the suspect lane panicked: {error}"))),
         }
     }
+}
+
+/// Says whether the death of whoever holds it would count as one in a run alone.
+fn is_counted(delivery: &Delivery) -> bool {
+    delivery.envelope.details.is_armed && delivery.redeliveries == 0
 }

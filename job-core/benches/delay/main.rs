@@ -4,27 +4,36 @@
 //! cargo bench -p job-core --features amqp --bench delay -- random [jobs] [seconds] [workers]
 //! cargo bench -p job-core --features amqp --bench delay -- burst [jobs] [pairs]
 //! cargo bench -p job-core --features amqp --bench delay -- idle [seconds]
+//! cargo bench -p job-core --features amqp --bench delay -- outage [jobs] [seconds] [workers]
+//! cargo bench -p job-core --features amqp --bench delay -- leader [jobs] [seconds] [workers]
 //! ```
-//! Without a command it runs all three: 10 000 random delays between 1 and 90 s with three workers, seven times 20 000 jobs
-//! that are due in one second beside a raw loop that consumes, publishes, confirms and acknowledges, and 30 s of idleness.
-//! `JOB_BROKER` names the RabbitMQ; `scripts/rabbitmq start` prints one.
+//! Without a command it runs the first three: 10 000 random delays between 1 and 90 s with three workers, seven times 20 000
+//! jobs that are due in one second beside a raw loop that consumes, publishes, confirms and acknowledges, and 30 s of
+//! idleness. `JOB_BROKER` names the RabbitMQ; `scripts/rabbitmq start` prints one.
+//!
+//! The others have nodes of their own: `outage` is `random` with a node that is killed in the middle and started again,
+//! `leader` with three nodes, of which the one is killed that leads all slots. Both fail when a job is lost, early, or late
+//! by more than the outage and 3 s.
 
 #![allow(clippy::unwrap_used, reason = "the exemption for tests does not reach benchmarks")]
 
+#[path = "../../tests/amqp_node/mod.rs"]
+mod amqp_node;
 #[path = "../../tests/amqp_delay/arrivals.rs"]
 mod arrivals;
+#[path = "../../tests/amqp_delay/depths.rs"]
+mod depths;
+#[path = "../../tests/amqp_delay/outage.rs"]
+mod outage;
 mod raw;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use job_core::QueueName;
 use job_core::broker::amqp::AmqpBroker;
-use job_core::broker::{Broker, Consumer, Window};
 use job_core::clock::Clock;
-use job_core::topology::Topology;
 
 use arrivals::{Arrivals, delay, mail, process};
+use outage::{Load, turning};
 use raw::Raw;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -34,10 +43,17 @@ const SETTLED: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() {
-    let url = std::env::var("JOB_BROKER").expect("JOB_BROKER names no RabbitMQ; `scripts/rabbitmq start` prints one");
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     let number = |at: usize, default: usize| args.get(at).map_or(default, |text| text.parse().expect("a number"));
     let command = args.first().map(String::as_str);
+    let load =
+        Load { jobs: number(1, 10_000), delay_max: Duration::from_secs(number(2, 90) as u64), workers: number(3, 3) };
+    match command {
+        Some("outage") => return load.outlives_its_node("bench-outage").await,
+        Some("leader") => return load.outlives_its_leader("bench-leader").await,
+        _ => {}
+    }
+    let url = std::env::var("JOB_BROKER").expect("JOB_BROKER names no RabbitMQ; `scripts/rabbitmq start` prints one");
     if matches!(command, None | Some("random")) {
         random(&url, number(1, 10_000), number(2, 90), number(3, 3)).await;
     }
@@ -70,7 +86,8 @@ async fn random(url: &str, jobs: usize, seconds: usize, workers: usize) {
 /// counts.
 async fn burst(url: &str, jobs: usize, pairs: usize) {
     let (name, raw) = (namespace(), Raw::connect(url).await);
-    let (broker, _consumer) = turning(url, &name).await;
+    let broker = process(url, &name, SECOND).await;
+    let _consumer = turning(&broker).await;
     Clock::system().sleep(SETTLED).await;
     let mut rates = Vec::new();
     for pair in 0..pairs {
@@ -113,21 +130,13 @@ async fn burst_by_raw(raw: &Raw, name: &str, jobs: usize) -> f64 {
 
 /// The CPU time of a process that consumes an empty queue and turns the wheel.
 async fn idle(url: &str, seconds: usize) {
-    let (_broker, _consumer) = turning(url, &namespace()).await;
+    let broker = process(url, &namespace(), SECOND).await;
+    let _consumer = turning(&broker).await;
     Clock::system().sleep(SETTLED).await;
     let before = cpu_seconds();
     Clock::system().sleep(Duration::from_secs(seconds as u64)).await;
     let share = (cpu_seconds() - before) / seconds as f64;
     println!("idle: one pump and one consumer use {:.2} % of a core", share * 100.0);
-}
-
-/// Connects a process whose pump turns the wheel, and to which no job comes.
-async fn turning(url: &str, namespace: &str) -> (Arc<AmqpBroker>, Box<dyn Consumer>) {
-    let broker = process(url, namespace, SECOND).await;
-    let queue = QueueName::parse("idle").unwrap();
-    broker.declare(&Topology::default().queue(queue.clone())).await.unwrap();
-    let consumer = broker.consume(&queue, Window::new(1)).await.unwrap();
-    (broker, consumer)
 }
 
 fn namespace() -> String {

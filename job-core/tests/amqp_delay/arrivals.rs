@@ -1,12 +1,12 @@
 //! Delayed jobs on their way, and when they arrive.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use job_core::broker::amqp::{AmqpBroker, AmqpOptions};
 use job_core::broker::{Broker, Outcome, Outgoing, Window};
-use job_core::clock::Clock;
+use job_core::clock::{Clock, Timestamp};
 use job_core::envelope::Envelope;
 use job_core::topology::Topology;
 use job_core::{JobId, Kind, QueueName};
@@ -53,13 +53,19 @@ pub(crate) fn message(queue: &QueueName, delay: Duration) -> Outgoing {
 /// Where all processes of a test write what they got.
 #[derive(Clone)]
 pub(crate) struct Arrivals {
-    late: Arc<Mutex<HashMap<JobId, Vec<i64>>>>,
+    all: Arc<Mutex<HashMap<JobId, Vec<Arrival>>>>,
     count: watch::Sender<usize>,
+}
+
+#[derive(Clone, Copy)]
+struct Arrival {
+    due: Timestamp,
+    at: Timestamp,
 }
 
 impl Arrivals {
     pub(crate) fn new() -> Self {
-        Self { late: Arc::default(), count: watch::Sender::new(0) }
+        Self { all: Arc::default(), count: watch::Sender::new(0) }
     }
 
     /// Takes what arrives at a process, for as long as that lives.
@@ -71,21 +77,22 @@ impl Arrivals {
                     if deliveries.is_empty() {
                         return;
                     }
+                    let at = Clock::system().now();
                     for delivery in deliveries {
-                        arrivals.note(&delivery.envelope);
                         // One that is lost comes again, and is counted again.
                         let _ = delivery.settle.settle(Outcome::Done { then: Vec::new() }).await;
+                        // Not before: who has waited for it may close the process, which gives back what is not settled.
+                        arrivals.note(&delivery.envelope, at);
                     }
                 }
             }
         });
     }
 
-    fn note(&self, envelope: &Envelope) {
+    fn note(&self, envelope: &Envelope, at: Timestamp) {
         let due = envelope.not_before.expect("a delayed job tells when it was due");
-        let late = (Clock::system().now() - due).num_milliseconds();
-        let mut all = self.late.lock().unwrap();
-        all.entry(envelope.id.clone()).or_default().push(late);
+        let mut all = self.all.lock().unwrap();
+        all.entry(envelope.id.clone()).or_default().push(Arrival { due, at });
         self.count.send_replace(all.len());
     }
 
@@ -98,11 +105,12 @@ impl Arrivals {
 
     /// Asserts that all arrived and none early, and returns how.
     pub(crate) fn check(&self, ids: &[JobId]) -> Lateness {
-        let all = self.late.lock().unwrap();
+        let all = self.all.lock().unwrap();
+        let stored: HashSet<&JobId> = ids.iter().collect();
         let lost = ids.iter().filter(|id| !all.contains_key(id)).count();
-        let foreign = all.keys().filter(|id| !ids.contains(id)).count();
+        let foreign = all.keys().filter(|id| !stored.contains(id)).count();
         assert_eq!((lost, foreign), (0, 0), "nothing is lost, and nothing invented");
-        let mut late: Vec<i64> = all.values().map(|late| late[0]).collect();
+        let mut late: Vec<i64> = all.values().map(|arrivals| arrivals[0].late()).collect();
         late.sort_unstable();
         let at = |part: usize| late[(late.len() - 1) * part / 1000];
         let lateness = Lateness {
@@ -111,11 +119,24 @@ impl Arrivals {
             p50: at(500),
             p99: at(990),
             max: at(1000),
-            duplicates: all.values().map(|late| late.len() - 1).sum(),
+            duplicates: all.values().map(|arrivals| arrivals.len() - 1).sum(),
         };
         println!("{lateness}");
         assert!(lateness.min >= 0, "none is early: {lateness:?}");
         lateness
+    }
+
+    /// Returns by how many milliseconds a job came late that nothing kept from coming since `back`, at the most.
+    pub(crate) fn late_since(&self, back: Timestamp) -> i64 {
+        let all = self.all.lock().unwrap();
+        let late = all.values().map(|arrivals| (arrivals[0].at - arrivals[0].due.max(back)).num_milliseconds());
+        late.max().unwrap_or_default()
+    }
+}
+
+impl Arrival {
+    fn late(self) -> i64 {
+        (self.at - self.due).num_milliseconds()
     }
 }
 

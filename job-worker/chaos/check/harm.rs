@@ -1,5 +1,6 @@
 //! What a fault explains: which of the things that were under way when it fell may come to pass twice.
 
+use crate::check::cause::{Cause, Work};
 use crate::check::story::{Run, Span, Stories, Story};
 use crate::record::{Fault, Settled};
 
@@ -29,10 +30,12 @@ pub(super) struct Harm<'a> {
 /// The copies of a job that the faults explain beyond the first.
 pub(super) struct Copies(Vec<Copy>);
 
-/// A copy: the first turn that it may have taken, and since when it can have been there.
+/// A copy: the first turn that it may have taken, since when it can have been there, and what made it, and when.
 struct Copy {
     step: (u32, u32),
     since: i64,
+    cause: Cause,
+    fell: i64,
 }
 
 impl<'a> Harm<'a> {
@@ -66,6 +69,11 @@ impl<'a> Harm<'a> {
         }
     }
 
+    /// True when it may take away what a client of such a broker has under way.
+    fn is_harmful(&self) -> bool {
+        !matches!(self.kind, Fault::Steal | Fault::Drain)
+    }
+
     /// True when a run that it touches may run again. A broker that is short of something still takes acknowledgements.
     fn doubles(&self, run: &Run<'_>) -> bool {
         self.touches(&run.span) && !(self.kind == Fault::Alarm && run.settled == Some(Settled::Gone))
@@ -74,9 +82,8 @@ impl<'a> Harm<'a> {
     /// True when it may have struck whoever moved a job from the unrouted: one that was published before there was its queue,
     /// and so before anybody worked.
     fn strikes_sweep(&self, publish: &Span<'_>, begun: i64) -> bool {
-        let is_harmless = matches!(self.kind, Fault::Steal | Fault::Drain);
         let (from, to) = (self.from, self.to);
-        !is_harmless
+        self.is_harmful()
             && publish.from < begun - RAISED_US
             && to >= publish.from
             && from <= begun.saturating_add(NOTICED_US)
@@ -86,9 +93,8 @@ impl<'a> Harm<'a> {
     /// that went on waiting for long afterwards was moved later, by somebody whom it did not strike.
     fn strikes_mover(&self, wait: &Span<'_>) -> bool {
         let last = self.to.saturating_add(NOTICED_US);
-        let is_harmless = matches!(self.kind, Fault::Steal | Fault::Drain);
         let is_begun = wait.from <= if self.kind.is_of_broker() { last } else { self.to };
-        !is_harmless && is_begun && wait.to.is_none_or(|to| (self.from..=last).contains(&to))
+        self.is_harmful() && is_begun && wait.to.is_none_or(|to| (self.from..=last).contains(&to))
     }
 }
 
@@ -100,22 +106,31 @@ impl Copies {
         let mut copies = Self(Vec::new());
         for harm in &stories.harms {
             let runs = job.runs.iter().filter(|run| harm.doubles(run));
-            copies.add(runs.map(|run| (run.step(), &run.span)));
+            copies.add(harm, Work::Run, runs.map(|run| (run.step(), run.span)));
             let publish = job.publish.iter().filter(|publish| harm.touches(publish) && publish.is_open_at(harm.from));
-            copies.add(publish.map(|publish| (first, publish)));
+            copies.add(harm, Work::Publish, publish.map(|publish| (first, *publish)));
             let redrives = job.redrives.iter().filter(|(_, span)| harm.touches(span));
-            copies.add(redrives.map(|(turn, span)| ((turn.sequence + 1, 1), span)));
-            let moves = moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span)).collect::<Vec<_>>();
-            copies.add(moves.iter().map(|(step, span)| (*step, span)));
+            copies.add(harm, Work::Redrive, redrives.map(|(turn, span)| ((turn.sequence + 1, 1), *span)));
+            copies.add(harm, Work::Move, moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span)));
             let unrouted = job.publish.iter().filter(|publish| harm.strikes_sweep(publish, stories.begun));
-            copies.add(unrouted.map(|publish| (first, publish)));
+            copies.add(harm, Work::Sweep, unrouted.map(|publish| (first, *publish)));
         }
-        if let Some(leader) = job.leader.and_then(|leader| stories.jobs.get(leader)) {
-            // Each of its runs may have stored this one, and twice where a fault took the answer away.
-            let doubled = leader.runs.iter().filter(|run| stories.harms.iter().any(|harm| harm.doubles(run)));
-            copies.add(leader.runs.iter().skip(1).chain(doubled).map(|run| (first, &run.span)));
-        }
+        copies.add_of_leader(job, stories);
         copies
+    }
+
+    /// Each run of the leader may have stored this one, and twice where a fault took the answer away.
+    fn add_of_leader(&mut self, job: &Story<'_>, stories: &Stories<'_>) {
+        let Some(leader) = job.leader.and_then(|leader| stories.jobs.get(leader)) else { return };
+        let doubled = leader.runs.iter().filter(|run| stories.harms.iter().any(|harm| harm.doubles(run)));
+        for run in leader.runs.iter().skip(1).chain(doubled) {
+            // The leader's own copies have a cause, too: the fault nearest before.
+            let before = stories.harms.iter().filter(|harm| harm.is_harmful() && harm.from <= run.span.from);
+            let after = stories.harms.iter().find(|harm| harm.doubles(run));
+            if let Some(harm) = after.or(before.max_by_key(|harm| harm.from)) {
+                self.add(harm, Work::Follow, std::iter::once(((0, 1), run.span)));
+            }
+        }
     }
 
     /// Returns how many there can have been of a turn at an instant.
@@ -123,8 +138,24 @@ impl Copies {
         self.0.iter().filter(|copy| copy.step <= step && copy.since < at).count()
     }
 
-    fn add<'a>(&mut self, copies: impl Iterator<Item = ((u32, u32), &'a Span<'a>)>) {
-        self.0.extend(copies.map(|(step, span)| Copy { step, since: span.from }));
+    /// Returns what most likely made those that took a turn, each once: the fault that fell last before they did.
+    pub(super) fn causes(&self, step: (u32, u32), begun: &[i64]) -> Vec<Cause> {
+        let mut left: Vec<&Copy> = self.0.iter().filter(|copy| copy.step <= step).collect();
+        // Of two made by one fault, the one that is nearer to this turn.
+        left.sort_by_key(|copy| (copy.fell, copy.step));
+        let mut causes = Vec::new();
+        for at in begun {
+            let nearest = left.iter().rposition(|copy| copy.fell <= *at && copy.since < *at);
+            if let Some(place) = nearest.or_else(|| left.iter().position(|copy| copy.since < *at)) {
+                causes.push(left.remove(place).cause);
+            }
+        }
+        causes
+    }
+
+    fn add<'a>(&mut self, harm: &Harm<'_>, work: Work, copies: impl Iterator<Item = ((u32, u32), Span<'a>)>) {
+        let cause = Cause { fault: harm.kind, work };
+        self.0.extend(copies.map(|(step, span)| Copy { step, since: span.from, cause, fell: harm.from }));
     }
 }
 

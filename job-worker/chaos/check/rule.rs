@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::check::cause::{Cause, Work};
 use crate::check::harm::Copies;
 use crate::check::story::{Run, Stories, Story};
 use crate::check::{Report, Rule};
@@ -37,7 +38,10 @@ fn check_ending(id: &str, job: &Story<'_>, report: &mut Report) {
     let dies = job.expected.as_ref().is_some_and(|expected| expected.dies);
     if job.has_ended() && (dies != (job.dead > 0) || dies != (job.effects == 0)) {
         let (dead, effects) = (job.dead, job.effects);
-        report.add(Rule::Ending, format!("{id} is to die: {dies}; found dead {dead} times, completed {effects} times"));
+        let refused = |(process, at, reason): &(&str, i64, &str)| format!("; refused as {reason} by {process} at {at}");
+        let refusals: String = job.refusals.iter().map(refused).collect();
+        let text = format!("{id} is to die: {dies}; found dead {dead} times, completed {effects} times{refusals}: ");
+        report.add(Rule::Ending, text + &runs(job));
     }
 }
 
@@ -60,7 +64,10 @@ fn turns<'a>(job: &'a Story<'a>) -> BTreeMap<&'a Turn, Vec<&'a Run<'a>>> {
 /// A turn runs once, and once more for each of its runs that a fault has cut off.
 fn check_atomic(id: &str, turn: &Turn, runs: &[&Run<'_>], stories: &Stories<'_>, report: &mut Report) {
     let harms = &stories.harms;
-    let cut = runs.iter().filter(|run| harms.iter().any(|harm| harm.cuts(run))).count();
+    let cutting = runs.iter().filter_map(|run| harms.iter().find(|harm| harm.cuts(run)));
+    let causes: Vec<_> = cutting.map(|harm| Cause { fault: harm.kind, work: Work::Run }).collect();
+    let cut = causes.len();
+    causes.into_iter().take(runs.len() - 1).for_each(|cause| report.causes.add(cause));
     if runs.len() - 1 > cut {
         let text = format!("{turn:?} ran {} times, {cut} of them were cut off: {}", runs.len(), list(runs));
         report.add(Rule::Duplicate, text);
@@ -81,6 +88,10 @@ fn check_copies(turns: &BTreeMap<&Turn, Vec<&Run<'_>>>, copies: &Copies, job: &S
     for (turn, runs) in turns {
         let mut begun: Vec<i64> = runs.iter().map(|run| run.span.from).collect();
         begun.sort_unstable();
+        copies
+            .causes((turn.sequence, turn.attempt), &begun[1..])
+            .into_iter()
+            .for_each(|cause| report.causes.add(cause));
         let explained = |at: i64| copies.count((turn.sequence, turn.attempt), at);
         if let Some((nth, at)) = begun.iter().enumerate().find(|(nth, at)| *nth > explained(**at)) {
             let text = format!("{turn:?} ran {nth} times before {at}, {} copies are explained: ", explained(*at));

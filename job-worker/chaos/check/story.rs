@@ -34,6 +34,8 @@ pub(super) struct Story<'a> {
     pub(super) dead: usize,
     pub(super) runs: Vec<Run<'a>>,
     pub(super) redrives: Vec<(&'a Turn, Span<'a>)>,
+    /// By whom it was found to be unable to run, when, and why.
+    pub(super) refusals: Vec<(&'a str, i64, &'a str)>,
 }
 
 /// Something that a process had under way.
@@ -135,6 +137,7 @@ impl<'a> Stories<'a> {
                         self.job(&turn.id).redrives[place].1.to = Some(*at);
                     }
                 }
+                Event::Refused { turn, reason } => self.job(&turn.id).refusals.push((process, *at, reason)),
                 Event::Effect { id } => self.job(id).effects += 1,
                 Event::Dead { id } => self.job(id).dead += 1,
                 Event::Terms { is_atomic } => self.is_atomic = *is_atomic,

@@ -166,3 +166,21 @@ fn two_copies_that_run_side_by_side_in_one_process_both_end() {
     // Nothing excuses the second end.
     ended(both()).check(&[Rule::Duplicate, Rule::Unrecorded]);
 }
+
+#[test]
+fn each_duplicate_is_told_with_its_likely_cause() {
+    let cut = loose().job("a", 2).started("w", "a", 1).fault(Fault::Kill, "w");
+    let forked = both(cut.done("v", "a", 2), "u").check(&[]);
+    assert_eq!(forked.causes.line().as_deref(), Some("Kill in Run 2"));
+    let moved = loose().delayed("b").later(9 * SECOND).fault(Fault::Cut, "broker").note("director", Event::Healed);
+    let report = moved.clone().done("v", "b", 1).done("u", "b", 1).check(&[]);
+    assert_eq!(report.causes.line().as_deref(), Some("Cut in Move 1"));
+    // One that no fault explains has no cause.
+    assert_eq!(
+        both(both(loose().job("a", 2), "w"), "v").check(&[Rule::Duplicate, Rule::Duplicate]).causes.line(),
+        None
+    );
+    // Of two faults, the one that fell last before the run.
+    let twice = moved.later(16 * SECOND).fault(Fault::Kill, "v").done("v", "b", 1).done("u", "b", 1).check(&[]);
+    assert_eq!(twice.causes.line().as_deref(), Some("Kill in Move 1"));
+}

@@ -100,6 +100,14 @@ impl Executor {
         }
     }
 
+    /// Stores a job as it was before it was stored for its run: that cannot begin here now.
+    pub(crate) fn disarm(self: &Arc<Self>, delivery: Delivery) {
+        let held = self.in_flight.hold();
+        let mut job = Job::new(delivery, held);
+        job.envelope = Arc::new(disarmed(&job.envelope));
+        self.store_again(job, false);
+    }
+
     /// Stores the job with its next crash counted, before the run that may cause it.
     async fn arm(self: &Arc<Self>, job: Job) {
         let mut envelope = Envelope::clone(&job.envelope);
