@@ -74,6 +74,8 @@ const RABBITMQ: [Point; 16] = [
     point("amqp.queue.declared", Role::Worker, Reach::Beginning),
     point("amqp.ledger.confirmed", Role::Worker, Reach::Beginning),
     point("amqp.unrouted.confirmed", Role::Worker, Reach::Beginning),
+    // Later, others may always be quicker to move what is due.
+    point("amqp.pump.confirmed", Role::Worker, Reach::Beginning),
     point("amqp.slot.declared", Role::Producer, Reach::Working(1)),
     point("amqp.publish.sent", Role::Producer, Reach::Working(4)),
     point("amqp.publish.sent", Role::Worker, Reach::Working(3)),
@@ -81,7 +83,6 @@ const RABBITMQ: [Point; 16] = [
     point("amqp.later.confirmed", Role::Worker, Reach::Working(3)),
     point("amqp.dead.confirmed", Role::Worker, Reach::Working(1)),
     point("amqp.then.confirmed", Role::Relay, Reach::Working(2)),
-    point("amqp.pump.confirmed", Role::Worker, Reach::Working(2)),
     point("amqp.redrive.confirmed", Role::Operator, Reach::Working(1)),
     point("amqp.ack.sent", Role::Worker, Reach::Working(3)),
     point("amqp.release.sent", Role::Worker, Reach::Stopping),
