@@ -92,7 +92,7 @@ impl<'a> Crew<'a> {
     pub(crate) fn start_armed(&mut self, point: Point) -> io::Result<Process> {
         let count = if let Reach::Working(count) = point.reach { count } else { 1 };
         let args = match point.role {
-            Role::Worker if point.name.starts_with("release") => self.worker("1"),
+            Role::Worker if point.needs_backlog() => self.worker("1"),
             Role::Worker => self.worker(CONCURRENCY),
             Role::Relay => vec!["relay".into()],
             Role::Operator => vec!["operate".into()],

@@ -88,7 +88,9 @@ impl<'a> Director<'a> {
     }
 
     async fn direct(&mut self) -> Result<(), BoxError> {
+        self.open(Role::Producer).await?;
         self.publish_unheard().await?;
+        self.open(Role::Worker).await?;
         self.fill()?;
         self.clock.sleep(self.plan.broker.growth()).await;
         let begun = self.clock.monotonic();
@@ -103,6 +105,14 @@ impl<'a> Director<'a> {
             self.black_out().await?;
         }
         self.finish().await
+    }
+
+    /// Lets one after the other die who is the first of a role.
+    async fn open(&mut self, role: Role) -> Result<(), BoxError> {
+        for point in self.plan.openings.iter().filter(|point| point.role == role) {
+            self.die(*point).await?;
+        }
+        Ok(())
     }
 
     /// Has jobs published before there is anybody whose queues would take them: they must be kept all the same.
@@ -247,8 +257,8 @@ impl<'a> Director<'a> {
     }
 
     async fn die(&mut self, point: Point) -> Result<(), BoxError> {
-        // A worker gives something back only where more waits than it runs: the others leave it that much.
-        let needs_backlog = point.name.starts_with("release");
+        // The other workers leave it that much.
+        let needs_backlog = point.needs_backlog();
         if needs_backlog {
             self.signal_workers("TSTP")?;
         }

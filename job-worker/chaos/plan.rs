@@ -54,6 +54,9 @@ pub(crate) struct Flags {
     /// How often to have a living worker taken for dead [default: one for ten kills]
     #[arg(long)]
     pub(crate) steals: Option<usize>,
+    /// Have a process die at every fail point, as ten kills or more do
+    #[arg(long)]
+    pub(crate) points: bool,
     /// What the run's choices follow from
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -81,6 +84,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) folder: PathBuf,
     pub(crate) steps: Vec<Step>,
+    /// Fail points of those who come before all others.
+    pub(crate) openings: Vec<Point>,
     /// Fail points of those who are alone among the dead.
     pub(crate) burials: Vec<Point>,
     /// How long the jobs may take to reach their ends once nobody is harmed any more.
@@ -134,16 +139,21 @@ impl Flags {
             return Err("the embedded broker has no process to kill; say --kills N or --drains N".into());
         }
         let kills = self.kills.unwrap_or_else(|| self.number(KILLS_PER_MINUTE));
-        if kills + self.drains == 0 {
-            return Err("a run without faults proves nothing; say --kills N, --drains N or --minutes N".into());
+        let has_points = self.points || kills >= KILLS_WITH_POINTS;
+        if kills + self.drains == 0 && !has_points {
+            return Err(
+                "a run without faults proves nothing; say --kills N, --drains N, --points or --minutes N".into()
+            );
         }
         let mut random = fastrand::Rng::with_seed(self.seed);
         let mut steps: Vec<Step> = (0..kills).map(|_| Step::Kill(victim(&mut random))).collect();
         let steals = self.steals.unwrap_or(kills.div_ceil(KILLS_PER_STEAL));
         steps.extend((0..steals).filter(|_| self.broker == BrokerKind::Sqlite).map(|_| Step::Steal));
         steps.extend((0..self.drains).map(|_| Step::Drain));
-        let points = points(self.broker).into_iter().filter(|_| kills >= KILLS_WITH_POINTS);
-        let (burials, points): (Vec<Point>, Vec<Point>) = points.partition(|point| point.reach == Reach::Burying);
+        let points = points(self.broker).into_iter().filter(|_| has_points);
+        let (openings, points): (Vec<Point>, Vec<Point>) = points.partition(|point| point.reach == Reach::Beginning);
+        let (burials, points): (Vec<Point>, Vec<Point>) =
+            points.into_iter().partition(|point| point.reach == Reach::Burying);
         steps.extend(points.into_iter().map(Step::Die));
         steps.extend(self.blows().into_iter().map(Step::Strike));
         random.shuffle(&mut steps);
@@ -155,6 +165,7 @@ impl Flags {
             seed: self.seed,
             folder: self.folder.join(format!("run-{}-{}", self.seed, std::process::id())),
             steps,
+            openings,
             burials,
             patience: Duration::from_secs(60 + jobs / 50),
             stretch: 1,

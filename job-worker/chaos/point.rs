@@ -11,11 +11,20 @@ pub(crate) struct Point {
     pub(crate) reach: Reach,
 }
 
+impl Point {
+    /// True when a worker comes by it only where more waits than it runs.
+    pub(crate) fn needs_backlog(&self) -> bool {
+        self.name.contains("release")
+    }
+}
+
 /// How a process comes by a fail point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// At this passage, while it works.
     Working(u32),
+    /// As the first of its role, when there is nothing yet.
+    Beginning,
     /// When it is told to stop.
     Stopping,
     /// When it gives back what a dead process had.
@@ -60,15 +69,23 @@ const SQLITE: [Point; 25] = [
 ];
 
 /// Those of RabbitMQ: before and after each answer of the broker.
-const RABBITMQ: [Point; 9] = [
+const RABBITMQ: [Point; 16] = [
+    point("amqp.base.declared", Role::Producer, Reach::Beginning),
+    point("amqp.queue.declared", Role::Worker, Reach::Beginning),
+    point("amqp.ledger.confirmed", Role::Worker, Reach::Beginning),
+    point("amqp.unrouted.confirmed", Role::Worker, Reach::Beginning),
+    // Later, others may always be quicker to move what is due.
+    point("amqp.pump.confirmed", Role::Worker, Reach::Beginning),
+    point("amqp.slot.declared", Role::Producer, Reach::Working(1)),
     point("amqp.publish.sent", Role::Producer, Reach::Working(4)),
     point("amqp.publish.sent", Role::Worker, Reach::Working(3)),
     point("amqp.publish.confirmed", Role::Producer, Reach::Working(4)),
     point("amqp.later.confirmed", Role::Worker, Reach::Working(3)),
     point("amqp.dead.confirmed", Role::Worker, Reach::Working(1)),
     point("amqp.then.confirmed", Role::Relay, Reach::Working(2)),
-    point("amqp.pump.confirmed", Role::Worker, Reach::Working(2)),
+    point("amqp.redrive.confirmed", Role::Operator, Reach::Working(1)),
     point("amqp.ack.sent", Role::Worker, Reach::Working(3)),
+    point("amqp.release.sent", Role::Worker, Reach::Stopping),
     point("amqp.drain.acknowledged", Role::Worker, Reach::Stopping),
 ];
 

@@ -12,9 +12,6 @@ const STEAL_US: i64 = 5_000_000;
 /// milliseconds until it is sent, and its way, on a machine that is busy.
 const ACKNOWLEDGED_US: i64 = 1_000_000;
 
-/// How long at least a queue takes from its making to the first run of a job from it.
-const RAISED_US: i64 = 1_000_000;
-
 /// How long after the broker is well again its clients may still work on what they had been given before.
 const NOTICED_US: i64 = 15_000_000;
 
@@ -83,13 +80,10 @@ impl<'a> Harm<'a> {
     }
 
     /// True when it may have struck whoever moved a job from the unrouted: one that was published before there was its queue,
-    /// and so before anybody worked.
+    /// and so before anybody worked on its jobs.
     fn strikes_sweep(&self, publish: &Span<'_>, begun: i64) -> bool {
         let (from, to) = (self.from, self.to);
-        self.is_harmful()
-            && publish.from < begun - RAISED_US
-            && to >= publish.from
-            && from <= begun.saturating_add(NOTICED_US)
+        self.is_harmful() && publish.from < begun && to >= publish.from && from <= begun.saturating_add(NOTICED_US)
     }
 
     /// When the last of those may have gone on whom it struck.
@@ -99,11 +93,11 @@ impl<'a> Harm<'a> {
 
     /// True when it may have struck whoever moved a job that waited to be due just then: any process that works. A job
     /// that went on waiting for longer than those that were in its queue by then was moved later, by somebody whom it did
-    /// not strike.
+    /// not strike. One that is moved may run before its mover has acknowledged it, and so before the fault.
     fn strikes_mover(&self, wait: &Span<'_>, queue: usize) -> bool {
         let (last, until) = (self.last(), self.moved_until[queue]);
         let is_begun = wait.from <= if self.kind.is_of_broker() { last } else { self.to };
-        self.is_harmful() && is_begun && wait.to.is_none_or(|to| (self.from..=until).contains(&to))
+        self.is_harmful() && is_begun && wait.to.is_none_or(|to| (self.from - ACKNOWLEDGED_US..=until).contains(&to))
     }
 }
 
@@ -120,12 +114,9 @@ impl Copies {
             copies.add(harm, Work::Publish, publish.map(|publish| (first, *publish)));
             let redrives = job.redrives.iter().filter(|(_, span)| harm.touches(span));
             copies.add(harm, Work::Redrive, redrives.map(|(turn, span)| ((turn.sequence + 1, 1), *span)));
-            copies.add(
-                harm,
-                Work::Move,
-                moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span, job.queue())),
-            );
-            let unrouted = job.publish.iter().filter(|publish| harm.strikes_sweep(publish, stories.begun));
+            let moved = moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span, job.queue()));
+            copies.add(harm, Work::Move, moved);
+            let unrouted = job.publish.iter().filter(|publish| harm.strikes_sweep(publish, stories.begun(job)));
             copies.add(harm, Work::Sweep, unrouted.map(|publish| (first, *publish)));
         }
         copies.add_of_leader(job, stories);

@@ -16,8 +16,8 @@ const WITNESSES: usize = 20;
 pub(super) struct Stories<'a> {
     pub(super) jobs: BTreeMap<&'a str, Story<'a>>,
     pub(super) harms: Vec<Harm<'a>>,
-    /// When the first run began.
-    pub(super) begun: i64,
+    /// When the first run began, by the role of the process.
+    begun: HashMap<&'a str, i64>,
     /// The broker settles a job and stores what follows in one step.
     pub(super) is_atomic: bool,
     /// Publishes and redrives that never got an answer, by process.
@@ -64,13 +64,19 @@ pub(super) struct Run<'a> {
 
 impl<'a> Stories<'a> {
     pub(super) fn gather(histories: &'a [History]) -> Self {
-        let mut stories =
-            Self { jobs: BTreeMap::new(), harms: Vec::new(), begun: 0, is_atomic: true, unanswered: HashMap::new() };
+        let mut stories = Self {
+            jobs: BTreeMap::new(),
+            harms: Vec::new(),
+            begun: HashMap::new(),
+            is_atomic: true,
+            unanswered: HashMap::new(),
+        };
         histories.iter().for_each(|history| stories.add(history));
         stories.lead();
         stories.jobs.values_mut().for_each(|job| job.runs.sort_by_key(|run| run.span.from));
-        let runs = stories.jobs.values().flat_map(|job| &job.runs);
-        stories.begun = runs.map(|run| run.span.from).min().unwrap_or_default();
+        for span in stories.jobs.values().flat_map(|job| &job.runs).map(|run| run.span) {
+            stories.begun.entry(role(span.process)).and_modify(|at| *at = span.from.min(*at)).or_insert(span.from);
+        }
         stories.time_moves();
         stories
     }
@@ -93,6 +99,11 @@ impl<'a> Stories<'a> {
                 runs.max().unwrap_or_default().max(last)
             });
         }
+    }
+
+    /// Returns when the first job ran of those in the queues of this one: processes of one role have the same queues.
+    pub(super) fn begun(&self, job: &Story<'_>) -> i64 {
+        job.runs.first().and_then(|run| self.begun.get(role(run.span.process))).copied().unwrap_or_default()
     }
 
     /// Counts the faults that struck a process with unsettled work.
@@ -243,4 +254,9 @@ impl Run<'_> {
     pub(super) fn step(&self) -> (u32, u32) {
         (self.turn.sequence, self.turn.attempt)
     }
+}
+
+/// Returns the role of a process, by its name.
+fn role(process: &str) -> &str {
+    process.rsplit_once('-').unwrap_or_default().0
 }

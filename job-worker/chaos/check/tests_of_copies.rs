@@ -52,6 +52,10 @@ fn who_moved_what_had_no_queue_may_have_died_over_it() {
     twice(fresh().job("a", 1)).check(&[]);
     // Its queue was there: somebody worked already.
     twice(loose().job("a", 1)).check(&[Rule::Duplicate]);
+    // Those of another role work on other queues.
+    let struck = fresh().job("b", 1).done("worker-1", "b", 1).job("a", 1).fault(Fault::Kill, "worker-1").later(SECOND);
+    struck.clone().done("relay-1", "a", 1).done("relay-1", "a", 1).check(&[]);
+    struck.done("worker-2", "a", 1).done("worker-2", "a", 1).check(&[Rule::Duplicate]);
 }
 
 #[test]
@@ -128,6 +132,10 @@ fn a_job_that_waits_to_be_due_may_be_moved_twice() {
     struck(ready).later(9 * SECOND).done("v", "a", 1).done("u", "a", 1).check(&[Rule::Duplicate]);
     // Nor is one that has begun.
     struck(waiting().done("v", "a", 1).later(9 * SECOND)).done("u", "a", 1).check(&[Rule::Duplicate]);
+    // One that has just begun may have been moved by a process that had not acknowledged it yet.
+    let begun = waiting().job("b", 1).started("w", "b", 1).started("v", "a", 1);
+    let ended = begun.fault(Fault::Kill, "w").effect("v", "a").settled("v", "a", 1, Settled::Gone).done("v", "b", 1);
+    ended.done("u", "a", 1).check(&[]);
     // Between two attempts it waits, too.
     let between = loose().job("a", 2).failed("v", "a", 1).later(9 * SECOND);
     struck(between.clone()).later(9 * SECOND).done("v", "a", 2).done("u", "a", 2).check(&[]);

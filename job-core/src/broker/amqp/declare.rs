@@ -236,6 +236,7 @@ impl Work<'_> {
             Thing::Slot { level, index } => {
                 let slot = self.names.slot(*level, *index);
                 self.queue(&slot, QueueKind::Slot).await?;
+                sabotage::fail_point("amqp.slot.declared");
                 self.bind(&slot, &self.names.only(), &slot, FieldTable::default()).await
             }
             Thing::Pumps => self.queue(&self.names.pumps(), QueueKind::Slot).await,
@@ -254,6 +255,7 @@ impl Work<'_> {
         // Before the exchanges that send to it.
         self.raise_unrouted(&unrouted).await?;
         self.bind(&unrouted, &unrouted, "", FieldTable::default()).await?;
+        sabotage::fail_point("amqp.base.declared");
         self.exchange(&self.names.jobs(), Exchange::Jobs).await?;
         self.exchange(&self.names.only(), Exchange::Only).await?;
         self.exchange(&self.names.dead_exchange(), Exchange::Dead).await
@@ -268,6 +270,7 @@ impl Work<'_> {
         // Before anything can die in the queue: nothing reaches it before it is bound.
         self.dead_queue(&queue.dead()).await?;
         self.queue(&physical, kind_of(queue)).await?;
+        sabotage::fail_point("amqp.queue.declared");
         self.bind_by_name(&physical).await
     }
 

@@ -180,7 +180,9 @@ impl Intake {
     /// When the channel is over, which gives it back as well.
     pub(super) async fn give_back(&self, tag: u64) -> Result<()> {
         let options = BasicNackOptions { multiple: false, requeue: true };
-        self.session.answer("give a delivery back", self.channel.basic_nack(tag, options)).await
+        self.session.answer("give a delivery back", self.channel.basic_nack(tag, options)).await?;
+        sabotage::fail_point("amqp.release.sent");
+        Ok(())
     }
 
     /// Notes whether a reader that looked found nothing.

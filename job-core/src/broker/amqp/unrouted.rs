@@ -31,6 +31,7 @@ use crate::broker::amqp::wire;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::name::QueueName;
+use crate::sabotage;
 
 /// Messages that one sweep holds at the most.
 const WINDOW: u16 = 500;
@@ -186,6 +187,7 @@ impl<'a> Round<'a> {
 
     /// Takes a message out that is confirmed elsewhere: a crash in between leaves two of it, the reverse would leave none.
     async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
+        sabotage::fail_point("amqp.unrouted.confirmed");
         let ack = delivery.acker.ack(BasicAckOptions::default());
         self.session.answer("take out what was unrouted", ack).await.map(drop)
     }

@@ -8,6 +8,7 @@ use crate::broker::amqp::inspect::browse::{Browse, Message};
 use crate::broker::amqp::publisher::Publisher;
 use crate::broker::{BoxFuture, Delivery, Outcome, Outgoing, Settle};
 use crate::error::{Error, Result};
+use crate::sabotage;
 
 /// Makes deliveries of what was taken. The channel ends with the last of them, and gives back what is not settled.
 pub(super) fn deliveries(
@@ -80,6 +81,7 @@ impl Taken {
             browse.nack(self.tag).await.map_err(|_| self.lost())?;
             return Err(error);
         }
+        sabotage::fail_point("amqp.redrive.confirmed");
         browse.ack(self.tag).await.map_err(|_| self.lost())
     }
 

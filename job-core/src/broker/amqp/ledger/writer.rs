@@ -15,6 +15,7 @@ use crate::broker::amqp::session::Session;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::name::JobId;
+use crate::sabotage;
 
 /// The pause before another try, on a new channel: one that was opened while a leader is away refuses everything.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -80,6 +81,7 @@ impl Writer {
             let attempt = self.attempt(&mut lane, &properties, &body, deadline).await;
             match attempt {
                 Ok(()) => {
+                    sabotage::fail_point("amqp.ledger.confirmed");
                     self.confirmed.store(number, Ordering::Release);
                     return Ok(number);
                 }
