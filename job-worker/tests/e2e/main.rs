@@ -13,6 +13,7 @@ mod mistakes;
 mod operator;
 mod poison;
 mod rabbitmq;
+mod returns;
 mod scene;
 mod schedules;
 mod sharing;

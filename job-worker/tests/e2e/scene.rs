@@ -15,7 +15,7 @@ use job_core::{Client, JobId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::amqp_node;
+use crate::amqp_node::{self, Node};
 use crate::history::History;
 
 /// How long a condition may take to come true: a bound on liveness, not a measure of speed.
@@ -76,6 +76,11 @@ impl Scene {
         let namespace = Namespace(format!("e2e-{:016x}", fastrand::u64(..)));
         let url = format!("{}?namespace={}", amqp_node::url(), namespace.0);
         Self::set(tempfile::tempdir().expect("a temporary folder"), url, Some(namespace)).await
+    }
+
+    /// On a node, or a cluster, of this test alone.
+    pub(crate) async fn on_node(node: &Node) -> Self {
+        Self::set(tempfile::tempdir().expect("a temporary folder"), node.url().to_owned(), None).await
     }
 
     /// A scene whose database stands alone on some other disk.

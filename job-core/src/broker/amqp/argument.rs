@@ -29,7 +29,7 @@
 //! | a consumer may end without an error | its queue is asked now and then whether it waits | `watch::tests::a_consumer_that_ended_silently_is_noticed_and_goes_on` |
 //! | beyond 32 unapplied acknowledgements the rest is lost with its channel | a call that passes the queue's log comes before each end of a channel | `tests/amqp_once.rs` |
 //! | a queue killed within a second of its making may come back without leader and content | it is bound when it is older | `amqp_faults`: `nothing_reaches_a_queue_before_it_would_outlive_its_node` |
-//! | the driver's own recovery does not send the prefetch again | it is off: connections are made anew by `link` | `amqp_faults`: `a_killed_node_loses_nothing_and_all_come_back_by_themselves` (that they come back; the prefetch itself has no test) |
+//! | the driver's own recovery does not send the prefetch again | it is off: connections are made anew by `link` | `amqp_faults`: `a_killed_node_loses_nothing_and_all_come_back_by_themselves`; in `keeper`: `a_window_is_after_a_lost_connection_what_it_was` |
 
 use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, FieldTable};

@@ -198,3 +198,77 @@ impl Keeper {
 fn is_refusal(error: &Error) -> bool {
     error.is_invalid() || error.is_denied()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::broker::amqp::scene::{broker_with, envelope, namespace, queue, within};
+    use crate::broker::amqp::{AmqpOptions, node};
+    use crate::broker::{Broker, Consumer, Outcome, Outgoing, Window};
+    use crate::clock::Clock;
+    use crate::topology::Topology;
+
+    /// Has the broker do something with each consumer of a queue, and returns what it makes of that.
+    fn of_consumers(physical: &str, what: &str) -> String {
+        let eval = format!(
+            "{{ok, Q}} = rabbit_amqqueue:lookup({{resource, <<\"/\">>, queue, <<\"{physical}\">>}}), \
+             [{what} || C <- rabbit_amqqueue:consumers(Q)]."
+        );
+        node::ctl(&["eval", &eval]).trim().to_owned()
+    }
+
+    /// Waits until a queue has one consumer, with that window.
+    async fn await_window(physical: &str, window: usize) {
+        let read = async {
+            while of_consumers(physical, "element(4, C)") != format!("[{window}]") {
+                Clock::system().sleep(Duration::from_millis(50)).await;
+            }
+        };
+        within("the window of the one consumer", read).await;
+    }
+
+    /// Takes until nothing comes, and settles nothing.
+    async fn take_all(consumer: &mut dyn Consumer) -> usize {
+        const CALM: Duration = Duration::from_secs(2);
+        let mut held = within("next", consumer.next_many(100)).await.unwrap();
+        while let Some(more) = Clock::system().timeout(CALM, consumer.next_many(100)).await {
+            held.extend(more.unwrap());
+        }
+        held.len()
+    }
+
+    async fn check(window: Window, grown: usize) {
+        let namespace = namespace();
+        let physical = format!("{namespace}.mail");
+        let broker = broker_with(&namespace, AmqpOptions::default()).await;
+        let mail = queue("mail");
+        within("declare", broker.declare(&Topology::default().queue(mail.clone()))).await.unwrap();
+        let mut consumer = within("consume", broker.consume(&mail, window)).await.unwrap();
+        let send = async |count: usize| {
+            let messages = (0..count).map(|_| Outgoing::to_queue(mail.clone(), envelope("job"))).collect();
+            assert!(within("publish", broker.publish(messages)).await.iter().all(Result::is_ok), "all are stored");
+        };
+        let mut left = 40;
+        send(left).await;
+        while left > 0 {
+            for delivery in within("next", consumer.next_many(1)).await.unwrap() {
+                within("settle", delivery.settle.settle(Outcome::Done { then: Vec::new() })).await.unwrap();
+                left -= 1;
+            }
+        }
+        await_window(&physical, grown).await;
+        let connections = "[{connection, P}] = rabbit_channel:info(element(1, C), [connection]), exit(P, kill)";
+        assert_eq!(of_consumers(&physical, &format!("begin {connections} end")), "[true]", "the connection is cut");
+        send(3 * grown).await;
+        assert_eq!(take_all(&mut *consumer).await, grown, "as many as before are held");
+        await_window(&physical, grown).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_window_is_after_a_lost_connection_what_it_was() {
+        check(Window::exact(3), 3).await;
+        // Two slots, with ten deliveries each once the runs were seen to be short.
+        check(Window::new(2), 20).await;
+    }
+}

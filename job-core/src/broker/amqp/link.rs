@@ -26,7 +26,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 
 /// The pause is never more: a worker is to be back within seconds of the broker.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// What a connection is for; operators see it in its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
