@@ -18,7 +18,8 @@ type Symptom = (Mutant, &'static [Rule], &'static [Blow]);
 /// Those of the worker, whatever the broker.
 const WORKER: [Symptom; 4] = [
     (Mutant::AcknowledgeFirst, &[Rule::Lost], &[]),
-    (Mutant::RetrySameAttempt, &[Rule::Attempts], &[]),
+    // Where a turn may run again, it is a run that no fault explains.
+    (Mutant::RetrySameAttempt, &[Rule::Attempts, Rule::Duplicate], &[]),
     (Mutant::StartAfterTerm, &[Rule::Drain], &[]),
     (Mutant::ReencodeOnRetry, &[Rule::Payload], &[]),
 ];
