@@ -43,7 +43,7 @@ const ALARM: Scene = Scene { first: &[Step::Strike(Blow::Memory)], ..PLAIN };
 /// to die before they end.
 const LONG: Scene = Scene {
     jobs: 120,
-    first: &[CUT, KILL, KILL, KILL, CUT, KILL, KILL, KILL],
+    first: &[CUT, KILL, KILL, KILL, CUT, KILL, KILL, KILL, CUT, KILL, KILL, KILL],
     stretch: 30,
     step: Duration::from_secs(1),
 };
