@@ -1,7 +1,7 @@
 //! What a fault explains: which of the things that were under way when it fell may come to pass twice.
 
 use crate::check::cause::{Cause, Work};
-use crate::check::story::{Run, Span, Stories, Story};
+use crate::check::story::{QUEUES, Run, Span, Stories, Story};
 use crate::record::{Fault, Settled};
 
 /// How long after a theft a process may still take for its own what it has lost: a beat of its housekeeping, on a
@@ -22,6 +22,8 @@ pub(super) struct Harm<'a> {
     pub(super) from: i64,
     /// When the broker was well again; for a process, the same instant.
     pub(super) to: i64,
+    /// Until when a job runs, of each queue, that somebody moved there whom it struck.
+    pub(super) moved_until: [i64; QUEUES],
 }
 
 /// The copies of a job that the faults explain beyond the first.
@@ -37,7 +39,8 @@ struct Copy {
 
 impl<'a> Harm<'a> {
     pub(super) fn new(kind: Fault, victim: &'a str, at: i64) -> Self {
-        Self { kind, victim, from: at, to: if kind.is_of_broker() { i64::MAX } else { at } }
+        let to = if kind.is_of_broker() { i64::MAX } else { at };
+        Self { kind, victim, from: at, to, moved_until: [0; QUEUES] }
     }
 
     pub(super) fn heal(&mut self, at: i64) {
@@ -83,13 +86,18 @@ impl<'a> Harm<'a> {
         self.is_harmful() && publish.from < begun && to >= publish.from && from <= begun.saturating_add(NOTICED_US)
     }
 
+    /// When the last of those may have gone on whom it struck.
+    pub(super) fn last(&self) -> i64 {
+        self.to.saturating_add(NOTICED_US)
+    }
+
     /// True when it may have struck whoever moved a job that waited to be due just then: any process that works. A job
-    /// that went on waiting for long afterwards was moved later, by somebody whom it did not strike. One that is moved may
-    /// run before its mover has acknowledged it, and so before the fault.
-    fn strikes_mover(&self, wait: &Span<'_>) -> bool {
-        let last = self.to.saturating_add(NOTICED_US);
+    /// that went on waiting for longer than those that were in its queue by then was moved later, by somebody whom it did
+    /// not strike. One that is moved may run before its mover has acknowledged it, and so before the fault.
+    fn strikes_mover(&self, wait: &Span<'_>, queue: usize) -> bool {
+        let (last, until) = (self.last(), self.moved_until[queue]);
         let is_begun = wait.from <= if self.kind.is_of_broker() { last } else { self.to };
-        self.is_harmful() && is_begun && wait.to.is_none_or(|to| (self.from - ACKNOWLEDGED_US..=last).contains(&to))
+        self.is_harmful() && is_begun && wait.to.is_none_or(|to| (self.from - ACKNOWLEDGED_US..=until).contains(&to))
     }
 }
 
@@ -106,7 +114,8 @@ impl Copies {
             copies.add(harm, Work::Publish, publish.map(|publish| (first, *publish)));
             let redrives = job.redrives.iter().filter(|(_, span)| harm.touches(span));
             copies.add(harm, Work::Redrive, redrives.map(|(turn, span)| ((turn.sequence + 1, 1), *span)));
-            copies.add(harm, Work::Move, moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span)));
+            let moved = moves(job).into_iter().filter(|(_, span)| harm.strikes_mover(span, job.queue()));
+            copies.add(harm, Work::Move, moved);
             let unrouted = job.publish.iter().filter(|publish| harm.strikes_sweep(publish, stories.begun(job)));
             copies.add(harm, Work::Sweep, unrouted.map(|publish| (first, *publish)));
         }

@@ -6,6 +6,12 @@ use crate::check::harm::Harm;
 use crate::record::{Event, Fault, History, Record, Settled, Turn};
 use crate::script::Expected;
 
+/// Queues of the workers, in which jobs wait that were moved there.
+pub(super) const QUEUES: usize = 2;
+
+/// How many jobs show how long a queue was: a few, as one alone may have met a fault of its own.
+const WITNESSES: usize = 20;
+
 /// What became of all jobs, and what was done to the processes.
 pub(super) struct Stories<'a> {
     pub(super) jobs: BTreeMap<&'a str, Story<'a>>,
@@ -71,7 +77,28 @@ impl<'a> Stories<'a> {
         for span in stories.jobs.values().flat_map(|job| &job.runs).map(|run| run.span) {
             stories.begun.entry(role(span.process)).and_modify(|at| *at = span.from.min(*at)).or_insert(span.from);
         }
+        stories.time_moves();
         stories
+    }
+
+    /// Finds until when the jobs ran that stood in a queue when a fault was over. One that was moved there by then stood among
+    /// them: where the queue was long, its run tells nothing of when it was moved.
+    fn time_moves(&mut self) {
+        let mut published: [Vec<(i64, i64)>; QUEUES] = Default::default();
+        for job in self.jobs.values().filter(|job| !job.is_delayed && job.then.is_none()) {
+            let stored = job.publish.filter(|_| job.is_stored).and_then(|publish| publish.to);
+            published[job.queue()].extend(stored.zip(job.runs.first().map(|run| run.span.from)));
+        }
+        published.iter_mut().for_each(|jobs| jobs.sort_unstable());
+        for harm in &mut self.harms {
+            let last = harm.last();
+            harm.moved_until = std::array::from_fn(|queue| {
+                let jobs = &published[queue];
+                let count = jobs.partition_point(|(stored, _)| *stored <= last);
+                let runs = jobs[count.saturating_sub(WITNESSES)..count].iter().map(|(_, run)| *run);
+                runs.max().unwrap_or_default().max(last)
+            });
+        }
     }
 
     /// Returns when the first job ran of those in the queues of this one: processes of one role have the same queues.
@@ -193,6 +220,11 @@ impl Story<'_> {
     /// True when the job must reach an end: its publish was confirmed, or it ran, which proves that it was stored.
     pub(super) fn must_end(&self) -> bool {
         self.is_stored || (self.expected.is_some() && !self.runs.is_empty())
+    }
+
+    /// Returns the number of its queue: what is to be redriven has one of its own.
+    pub(super) fn queue(&self) -> usize {
+        usize::from(self.expected.as_ref().is_some_and(|expected| expected.lives.len() > 1))
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -219,6 +219,11 @@ fn who_worked_works_again_soon_after_the_broker_is_back() {
     let back = worked.note("director", Event::Healed).job("b", 1);
     back.clone().later(10 * SECOND).done("w", "b", 1).check(&[]);
     back.clone().later(20 * SECOND).done("w", "b", 1).check(&[Rule::Idle]);
+    // Nor does it help that another one of its kind does the work, later; one of another kind has another queue.
+    let worked = tale().job("a", 1).done("relay-1", "a", 1).fault(Fault::Broker, "broker").later(8 * SECOND);
+    let others = worked.note("director", Event::Healed).job("b", 1).later(20 * SECOND);
+    others.clone().done("relay-2", "b", 1).check(&[Rule::Idle]);
+    others.done("worker-1", "b", 1).check(&[]);
     // One that was killed meanwhile, or told to stop, need not.
     back.clone().later(5 * SECOND).fault(Fault::Kill, "w").later(SECOND).done("v", "b", 1).check(&[]);
     back.clone().later(5 * SECOND).note("w", Event::Draining).done("v", "b", 1).check(&[]);

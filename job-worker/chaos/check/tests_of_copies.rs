@@ -120,6 +120,13 @@ fn a_job_that_waits_to_be_due_may_be_moved_twice() {
     struck(waiting()).later(9 * SECOND).done("v", "a", 1).done("u", "a", 1).check(&[]);
     // One that still waits long afterwards was moved by somebody else.
     struck(waiting()).later(30 * SECOND).done("v", "a", 1).done("u", "a", 1).check(&[Rule::Duplicate]);
+    // Unless it stood among those that were in its queue by then: it may have been moved before, and the queue was long.
+    let both = |tale: Tale| tale.later(30 * SECOND).done("v", "a", 1).done("u", "a", 1);
+    both(struck(waiting()).job("c", 1)).done("v", "c", 1).check(&[]);
+    // Another queue was long: that of jobs which are redriven.
+    let other = both(struck(waiting()).lives("c", &[1, 1]).stored("c")).done("v", "c", 1);
+    other.check(&[Rule::Duplicate, Rule::Attempts]);
+    both(struck(waiting()).later(20 * SECOND).job("c", 1)).done("v", "c", 1).check(&[Rule::Duplicate]);
     // One that waits in its queue is moved by nobody.
     let ready = loose().job("a", 1).later(9 * SECOND);
     struck(ready).later(9 * SECOND).done("v", "a", 1).done("u", "a", 1).check(&[Rule::Duplicate]);

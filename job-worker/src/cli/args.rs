@@ -26,7 +26,16 @@ pub(super) use topology::{PruneFlags, TopologyCommand};
 #[command(version, propagate_version = true)]
 pub(super) struct Args {
     /// Where the jobs are: "sqlite:PATH"
-    #[arg(long, env = "JOB_BROKER", default_value = "sqlite:jobs.db", value_name = "URL", global = true)]
+    // Its value in the environment may hold a password, which the help would show.
+    #[arg(
+        long,
+        env = "JOB_BROKER",
+        hide_env_values = true,
+        default_value = "sqlite:jobs.db",
+        value_name = "URL",
+        global = true
+    )]
+    #[cfg_attr(feature = "amqp", arg(help = "Where the jobs are: \"sqlite:PATH\" or \"amqp://USER:PASSWORD@HOST\""))]
     pub(super) broker: String,
 
     #[command(subcommand)]

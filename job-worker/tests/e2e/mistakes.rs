@@ -49,6 +49,17 @@ async fn a_foreign_scheme_is_named_without_its_password() {
     check(&scene, &["run", "--broker", "redis://user:secret@host"], EX_CONFIG, &expected).await;
 }
 
+/// A URL may hold a password, and help is read with others.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_help_names_the_variable_of_the_broker_and_not_its_value() {
+    let scene = Scene::new().await;
+    for line in ["my-worker --help", "my-worker run --help"] {
+        let shown = scene.shell(line);
+        assert!(shown.contains("env: JOB_BROKER") && !shown.contains(&scene.url()), "{shown}");
+        assert!(shown.contains("amqp://USER"), "{shown}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_no_database_is_left_alone() {
     let scene = Scene::new().await;
