@@ -40,7 +40,7 @@ pub enum Mutant {
     AckAcrossGenerations,
     /// On RabbitMQ, deliveries are acknowledged together with those before them that still run.
     AckOverGap,
-    /// On RabbitMQ, a retry keeps the headers by which old brokers see a cycle.
+    /// On RabbitMQ, what is sent again keeps the header by which brokers see a circle.
     KeepXDeath,
 }
 

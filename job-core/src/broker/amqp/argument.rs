@@ -23,7 +23,7 @@
 //!
 //! | belief | so | test |
 //! |---|---|---|
-//! | a message that is sent again with its `x-death` is dropped as a circle | it is never carried on | `wire::tests::a_message_that_is_carried_on_keeps_all_but_what_the_broker_added` |
+//! | a message that is sent again with its `x-death` is dropped as a circle | it is never carried on | `tests/amqp_circle.rs` |
 //! | the alternate exchange takes what no queue takes, confirmed | no move of a job can block on a queue that is gone | `unrouted::tests::dead_and_delayed_jobs_find_their_way_too` |
 //! | a return may sit on another message's confirm | `mandatory` counts only with one message in flight | the contract's `an_unheard_event_is_gone` |
 //! | a consumer may end without an error | its queue is asked now and then whether it waits | `watch::tests::a_consumer_that_ended_silently_is_noticed_and_goes_on` |

@@ -1,5 +1,7 @@
 //! The names of headers, and which of them are not the user's.
 
+use crate::sabotage::{self, Mutant};
+
 pub(super) const PREFIX: &str = "job-";
 
 pub(super) const ARMED: &str = "job-armed";
@@ -37,6 +39,9 @@ pub(super) fn is_of_broker(name: &str) -> bool {
     // The last four: copies to further queues, and the marks by which federation and shovel stop going in circles.
     const NAMES: [&str; 7] =
         [DELIVERY_COUNT, "x-acquired-count", "x-stream-offset", "CC", "BCC", "x-received-from", "x-shovelled"];
+    if sabotage::is_on(Mutant::KeepXDeath) && name == "x-death" {
+        return false;
+    }
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
