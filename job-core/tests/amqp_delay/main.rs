@@ -18,8 +18,8 @@ use job_core::topology::Topology;
 
 use amqp_node::Node;
 use arrivals::{Arrivals, delay, mail, message, process};
-use depths::{await_depths, depths, eventually};
-use outage::{Load, slow, turning};
+use depths::{await_depths, depths, eventually, is_slot};
+use outage::{Load, SLOTS, slow, turning};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,6 +32,11 @@ fn namespace() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(12).collect()
 }
 
+/// Counts the slots of a namespace among queues.
+fn slots(queues: &str, namespace: &str) -> usize {
+    queues.lines().filter(|queue| queue.starts_with(namespace) && is_slot(queue)).count()
+}
+
 #[tokio::test]
 async fn jobs_come_once_and_on_time_with_two_pumps() {
     let (url, name) = (amqp_node::url(), namespace());
@@ -39,6 +44,7 @@ async fn jobs_come_once_and_on_time_with_two_pumps() {
     let arrivals = Arrivals::new();
     arrivals.take_from(&one);
     arrivals.take_from(&two);
+    eventually("all slots are there", || slots(&amqp_node::ctl(&["list_queues", "name"]), &name) == SLOTS).await;
     let ids = delay(&one, &mail(), 1000, |_| between(SECOND, 8 * SECOND)).await;
     arrivals.wait(ids.len(), 60 * SECOND).await;
     let lateness = arrivals.check(&ids);
@@ -56,6 +62,8 @@ async fn jobs_come_down_from_coarse_levels_on_time() {
     let arrivals = Arrivals::new();
     arrivals.take_from(&one);
     arrivals.take_from(&two);
+    // As wide as these are, making them takes a whole turn of the wheel.
+    eventually("all slots are there", || slots(&amqp_node::ctl(&["list_queues", "name"]), &name) == SLOTS).await;
     let ids = delay(&one, &mail(), 500, |_| between(SECOND / 2, 25 * SECOND)).await;
     arrivals.wait(ids.len(), 90 * SECOND).await;
     let lateness = arrivals.check(&ids);

@@ -27,7 +27,7 @@ const ABSENCE: Duration = Duration::from_secs(15);
 const LATE_MAX: Duration = Duration::from_secs(3);
 
 /// Slots of a wheel.
-const SLOTS: usize = 128;
+pub(crate) const SLOTS: usize = 128;
 
 /// What is delayed while all is well, and moved while it is not.
 #[derive(Clone, Copy)]
