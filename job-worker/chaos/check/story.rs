@@ -134,7 +134,7 @@ impl<'a> Stories<'a> {
         let process = history.process.as_str();
         // Two copies of a job may run side by side in one process: the first to begin is taken for the first to end.
         let mut running: HashMap<&Turn, VecDeque<usize>> = HashMap::new();
-        let mut redriving: HashMap<&Turn, usize> = HashMap::new();
+        let mut redriving: HashMap<&Turn, VecDeque<usize>> = HashMap::new();
         let mut invoked: HashSet<&str> = HashSet::new();
         for Record { at, event } in &history.records {
             let span = Span { process, from: *at, to: None };
@@ -167,11 +167,11 @@ impl<'a> Stories<'a> {
                 }
                 Event::Redriving { turn } => {
                     let job = self.job(&turn.id);
-                    redriving.insert(turn, job.redrives.len());
+                    redriving.entry(turn).or_default().push_back(job.redrives.len());
                     job.redrives.push((turn, span));
                 }
                 Event::Redriven { turn } | Event::Unredriven { turn } => {
-                    if let Some(place) = redriving.remove(turn) {
+                    if let Some(place) = redriving.get_mut(turn).and_then(VecDeque::pop_front) {
                         self.job(&turn.id).redrives[place].1.to = Some(*at);
                     }
                 }
@@ -184,8 +184,9 @@ impl<'a> Stories<'a> {
                 _ => {}
             }
         }
-        if invoked.len() + redriving.len() > 0 {
-            self.unanswered.insert(process, invoked.len() + redriving.len());
+        let open = invoked.len() + redriving.values().map(VecDeque::len).sum::<usize>();
+        if open > 0 {
+            self.unanswered.insert(process, open);
         }
     }
 

@@ -199,3 +199,16 @@ fn each_duplicate_is_told_with_its_likely_cause() {
     let twice = moved.later(16 * SECOND).fault(Fault::Kill, "v").done("v", "b", 1).done("u", "b", 1).check(&[]);
     assert_eq!(twice.causes.line().as_deref(), Some("Kill in Move 1"));
 }
+
+#[test]
+fn two_copies_that_are_redriven_side_by_side_are_told_apart() {
+    let died = loose().lives("a", &[1, 1]).stored("a").started("w", "a", 1).settled("w", "a", 1, Settled::Gone);
+    let begun =
+        died.note("o", Event::Redriving { turn: turn("a", 1) }).note("o", Event::Redriving { turn: turn("a", 1) });
+    let ends = |tale: Tale| {
+        tale.note("o", Event::Redriven { turn: turn("a", 1) }).note("o", Event::Unredriven { turn: turn("a", 1) })
+    };
+    let cut = ends(begun.clone().fault(Fault::Cut, "broker").note("director", Event::Healed));
+    cut.check(&[Rule::Lost]);
+    ends(begun).check(&[Rule::Lost, Rule::Unrecorded]);
+}
