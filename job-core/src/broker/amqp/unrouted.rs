@@ -178,8 +178,13 @@ impl<'a> Round<'a> {
     /// Sends messages their own way once more, at whose end they come behind all others here. RabbitMQ would put what is
     /// given back before them.
     async fn put_behind(&self, held: &[Delivery]) -> Result<()> {
+        let names = &self.mover.names;
+        let ours = [names.jobs(), names.only(), names.dead_exchange()];
+        // Nobody knows whether somebody else's exchange still leads here: RabbitMQ confirms what goes nowhere.
+        let to_here = names.unrouted();
         for delivery in held {
-            self.publish(delivery.exchange.as_str(), delivery.routing_key.as_str(), delivery).await?;
+            let exchange = ours.iter().find(|exchange| **exchange == delivery.exchange.as_str()).unwrap_or(&to_here);
+            self.publish(exchange, delivery.routing_key.as_str(), delivery).await?;
             self.acknowledge(delivery).await?;
         }
         Ok(())

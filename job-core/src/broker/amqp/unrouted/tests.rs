@@ -1,8 +1,8 @@
 //! Jobs that came before their queue: kept, moved once it exists, as they were.
 
-use lapin::BasicProperties;
-use lapin::options::QueueDeleteOptions;
+use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeleteOptions};
 use lapin::types::AMQPValue;
+use lapin::{BasicProperties, ExchangeKind};
 use std::collections::BTreeMap;
 
 use super::*;
@@ -141,6 +141,29 @@ async fn what_nobody_can_move_hides_nothing_and_never_spins() {
     let (moved, left) = sweep(&broker).await;
     assert_eq!(moved, 10, "and stood behind the others for the next: {left}");
     assert_eq!(payloads(&broker, "mail", 10).await.len(), 10);
+    broker.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_came_by_an_exchange_that_leads_nowhere_any_more_is_kept() {
+    let broker = broker(&namespace()).await;
+    declare_quietly(&broker, "mail").await;
+    let session = broker.publishing.session(LIMIT).await.unwrap();
+    let channel = session.channel().await.unwrap();
+    let (foreign, here) = (format!("{}.foreign", broker.names.unrouted()), broker.names.unrouted());
+    let (options, none) = (ExchangeDeclareOptions::default(), FieldTable::default());
+    channel.exchange_declare(foreign.as_str().into(), ExchangeKind::Fanout, options, none.clone()).await.unwrap();
+    let (queue, from) = (here.as_str(), foreign.as_str());
+    channel.queue_bind(queue.into(), from.into(), "".into(), QueueBindOptions::default(), none.clone()).await.unwrap();
+    for _ in 0..WINDOW {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        channel.basic_publish(from.into(), "theirs".into(), options, b"", properties).await.unwrap();
+    }
+    unrouted(&broker, WINDOW.into()).await;
+    channel.queue_unbind(queue.into(), from.into(), "".into(), none).await.unwrap();
+    assert_eq!(sweep(&broker).await, (0, WINDOW.into()), "it fills the window, and is put behind all others");
+    unrouted(&broker, WINDOW.into()).await;
+    channel.exchange_delete(from.into(), ExchangeDeleteOptions::default()).await.unwrap();
     broker.close().await.unwrap();
 }
 
