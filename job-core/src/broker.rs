@@ -77,6 +77,13 @@ pub trait Broker: Send + Sync + 'static {
     /// When the queue cannot be consumed, or nobody declared it.
     fn consume<'a>(&'a self, queue: &'a QueueName, window: Window) -> BoxFuture<'a, Result<Box<dyn Consumer>>>;
 
+    /// Waits until what this process has settled before stays settled, even when it dies at once. Where recording an outcome
+    /// does that by itself there is nothing to wait for; an acknowledgement of AMQP has no answer. It ends, too, when a
+    /// connection is lost, whose deliveries come back in any case.
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+
     /// Tries to become the only leader of a role among all processes; `None` while there is one, be it in this process.
     ///
     /// # Errors

@@ -272,14 +272,16 @@ impl Executor {
     }
 
     fn refuse(self: &Arc<Self>, job: Job, reason: DeathReason, error: String) {
-        self.observers.emit(&Observation::Refused {
-            run: run_of(&job, job.envelope.kind_str()),
-            reason,
-            error: &error,
-        });
+        let outcome = self.refusal_of(&job, reason, &error);
+        self.settle_in_background(job, outcome);
+    }
+
+    /// Tells that a job is dead without a run, and returns what is to be recorded of it.
+    fn refusal_of(&self, job: &Job, reason: DeathReason, error: &str) -> Outcome {
+        self.observers.emit(&Observation::Refused { run: run_of(job, job.envelope.kind_str()), reason, error });
         let mut envelope = Envelope::clone(&job.envelope);
-        envelope.declare_dead(self.clock.now(), reason, &error);
-        self.settle_in_background(job, Outcome::Dead { envelope });
+        envelope.declare_dead(self.clock.now(), reason, error);
+        Outcome::Dead { envelope }
     }
 
     fn park(self: &Arc<Self>, job: Job, reason: &str) {
@@ -304,15 +306,20 @@ impl Executor {
 
     /// Settles without holding up the deliveries behind.
     fn settle_in_background(self: &Arc<Self>, job: Job, outcome: Outcome) {
+        drop(tokio::spawn(self.settle_unrun(job, outcome)));
+    }
+
+    /// Begins to record the outcome of a job that did not run; the future ends when it is recorded.
+    fn settle_unrun(self: &Arc<Self>, job: Job, outcome: Outcome) -> impl Future<Output = ()> + Send + use<> {
         let executor = Arc::clone(self);
         let Job { envelope, queue, settle, company, held } = job;
         let settled = settle.settle(outcome);
-        tokio::spawn(async move {
+        async move {
             if let Err(error) = settled.await {
                 executor.tell_settle_failed(&queue, &envelope, &error);
             }
             drop((company, held));
-        });
+        }
     }
 
     fn tell_settle_failed(&self, queue: &QueueName, envelope: &Envelope, error: &Error) {

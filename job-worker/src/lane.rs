@@ -19,8 +19,12 @@ use crate::shutdown::StopHandle;
 /// How long the lane is kept for a job that was just stored for its run: another process may have taken it.
 const ARMED_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// How often a suspect asks whether it may run.
-const LANE_PAUSE: Duration = Duration::from_millis(100);
+/// The pause before a suspect asks again whether it may run; it doubles with each further one. Most wait for a move to the
+/// lane, which takes milliseconds.
+const PAUSE_FIRST: Duration = Duration::from_millis(5);
+
+/// The pause is never more.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// The lane of one queue.
 pub(crate) struct SuspectIntake {
@@ -94,6 +98,7 @@ impl SuspectIntake {
     async fn wait_alone(&self) -> Option<OwnedRwLockWriteGuard<()>> {
         let begun = self.clock.monotonic();
         let wait_max = self.broker.capabilities().hold_max.map(hold::line_max);
+        let mut pause = PAUSE_FIRST;
         loop {
             if let Ok(alone) = Arc::clone(&self.executor.lane).try_write_owned() {
                 return Some(alone);
@@ -102,7 +107,8 @@ impl SuspectIntake {
             if wait_max.is_some_and(|wait_max| waited >= wait_max) {
                 return None;
             }
-            self.clock.sleep(LANE_PAUSE).await;
+            self.clock.sleep(pause).await;
+            pause = (2 * pause).min(PAUSE_MAX);
         }
     }
 

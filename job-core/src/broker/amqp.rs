@@ -13,6 +13,7 @@ mod consumer;
 mod declare;
 mod desk;
 mod fault;
+mod flush;
 mod housekeep;
 mod inspect;
 mod intake;
@@ -65,6 +66,7 @@ use crate::topology::Topology;
 use consumer::AmqpConsumer;
 use declare::{Declarer, Thing};
 use desk::{Desk, Nature, Office};
+use flush::Channels;
 use intake::Life;
 use keeper::Keeper;
 use link::{Link, Purpose};
@@ -112,6 +114,7 @@ pub struct AmqpBroker {
     life: Life,
     /// What keeps consumers, and acknowledges.
     keepers: TaskTracker,
+    channels: Channels,
     /// The wheel is turned by those who consume.
     is_turning: AtomicBool,
     /// The server's own limit, as the URL states it.
@@ -165,6 +168,7 @@ impl AmqpBroker {
             realm,
             life,
             keepers: TaskTracker::new(),
+            channels: Channels::default(),
             is_turning: AtomicBool::new(false),
             hold_max: url.consumer_timeout,
             is_closed: AtomicBool::new(false),
@@ -234,6 +238,7 @@ impl AmqpBroker {
             physical,
             silence_max: self.options.silence_max,
             life: self.life.clone(),
+            channels: self.channels.clone(),
             tasks: self.keepers.clone(),
             handle: self.runtime.handle().clone(),
             clock: self.clock.clone(),
@@ -321,6 +326,10 @@ impl Broker for AmqpBroker {
 
     fn consume<'a>(&'a self, queue: &'a QueueName, window: Window) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
         Box::pin(self.consume_from(queue, window))
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.channels.flush())
     }
 
     fn lead<'a>(&'a self, role: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Leadership>>>> {

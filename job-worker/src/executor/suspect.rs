@@ -4,6 +4,7 @@
 //! the death of the process leaves the count, and jobs that merely shared a process are not blamed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use job_core::broker::{Delivery, Outcome, Outgoing};
 use job_core::envelope::{DeathReason, Envelope};
@@ -16,6 +17,10 @@ use crate::slots::Slot;
 /// Runs alone that end with the death of the process, after which a job is dead.
 const CRASHES_MAX: u32 = 3;
 
+/// How long the move of a job to the lane waits for the one that runs alone. What ends its process does so soon; a job of
+/// hours must not keep others from their move.
+const MOVE_WAIT_MAX: Duration = Duration::from_secs(2);
+
 /// What became of a delivery of the lane.
 pub(crate) enum Lane {
     /// It is stored with its next crash counted, and is delivered again at once.
@@ -25,8 +30,30 @@ pub(crate) enum Lane {
 }
 
 impl Executor {
-    /// Moves a job to its queue's suspect lane.
-    pub(super) fn nominate(self: &Arc<Self>, job: Job) {
+    /// Moves a job to its queue's suspect lane, and lets nothing run alone meanwhile: the death of this process in the
+    /// middle of the move can leave two of the job, where a broker does not store and forget in one step.
+    pub(super) fn nominate(self: &Arc<Self>, mut job: Job) {
+        if let Ok(guard) = Arc::clone(&self.lane).try_read_owned() {
+            job.company = Company::NoLane(guard);
+            return self.move_to_lane(job);
+        }
+        let executor = Arc::clone(self);
+        tokio::spawn(async move { executor.nominate_behind_lane(job).await });
+    }
+
+    async fn nominate_behind_lane(self: Arc<Self>, mut job: Job) {
+        let lane = Arc::clone(&self.lane).read_owned();
+        tokio::select! {
+            biased;
+            () = self.stop.wait_draining() => {}
+            guard = self.clock.timeout(MOVE_WAIT_MAX, lane) => {
+                job.company = guard.map_or(Company::Any, Company::NoLane);
+            }
+        }
+        self.move_to_lane(job);
+    }
+
+    fn move_to_lane(self: &Arc<Self>, job: Job) {
         let lane = job.queue.suspect();
         let then = vec![Outgoing::only(lane, Envelope::clone(&job.envelope))];
         let reason = "the processes that held it died; it runs alone from now on";
@@ -74,12 +101,16 @@ impl Executor {
         match (details.is_armed, has_died) {
             (true, true) if details.crashes >= CRASHES_MAX => {
                 let error = format!("its process died in each of {CRASHES_MAX} runs alone");
-                self.refuse(job, DeathReason::Poison, error);
+                let outcome = self.refusal_of(&job, DeathReason::Poison, &error);
+                // Here: no other job for which processes died is to end this one in the middle of it.
+                self.settle_unrun(job, outcome).await;
                 Lane::Over
             }
             (true, false) => {
                 job.company = Company::Alone(alone);
                 job.envelope = Arc::new(disarmed(&job.envelope));
+                // It may end this process, and what that has settled is not to run again for it.
+                self.client.broker().flush().await;
                 self.run_alone(job, route).await;
                 Lane::Over
             }
@@ -115,11 +146,7 @@ impl Executor {
         envelope.details.is_armed = true;
         // The instant that it had, or an older one: it is the next to be delivered.
         let at = envelope.runnable_since();
-        let Job { settle, queue, envelope: before, held, company: _ } = job;
-        if let Err(error) = settle.settle(Outcome::Later { at, envelope }).await {
-            self.tell_settle_failed(&queue, &before, &error);
-        }
-        drop(held);
+        self.settle_unrun(job, Outcome::Later { at, envelope }).await;
     }
 }
 

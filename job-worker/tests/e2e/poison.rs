@@ -3,12 +3,12 @@
 use job_core::envelope::DeathReason;
 use serde_json::json;
 
-use crate::scene::{Scene, wait};
+use crate::scene::Scene;
 
 const GOOD: usize = 500;
 
-/// The deaths that a worker may have here: three while the poisons run among others, and three alone for each of them.
-const RESTARTS_MAX: usize = 20;
+/// The deaths that a worker may have here: three while a poison runs among others, and three alone for each copy of it.
+const RESTARTS_MAX: usize = 60;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_poisons_are_dead_and_five_hundred_innocents_done() {
@@ -24,12 +24,16 @@ async fn three_poisons_are_dead_and_five_hundred_innocents_done() {
         }
         good.push(scene.enqueue_work(5, 0).await.to_string());
     }
-    let deaths = supervise(&scene, 3).await;
+    let deaths = supervise(&scene).await;
     assert!(deaths >= 6, "each poison ended the worker several times, not {deaths} in all");
     let dead = scene.dead("default").await;
     let mut found: Vec<_> = dead.iter().map(|envelope| &envelope.id).collect();
     found.sort();
     poisons.sort();
+    if !scene.client.broker().capabilities().is_then_atomic {
+        // A process that dies while it moves a job leaves two of it.
+        found.dedup();
+    }
     assert_eq!(found, poisons.iter().collect::<Vec<_>>(), "the poisons are dead, and nothing else");
     for envelope in &dead {
         let death = envelope.details.death.as_ref().expect("a reason");
@@ -44,12 +48,10 @@ async fn three_poisons_are_dead_and_five_hundred_innocents_done() {
     assert!(poisons.iter().all(|id| history.attempts(&id.to_string()).iter().all(|attempt| *attempt == 1)));
 }
 
-/// Restarts the worker whenever it dies, until so many jobs are dead and nothing is left to do.
-async fn supervise(scene: &Scene, expected_dead: usize) -> usize {
+/// Restarts the worker whenever it dies, until nothing is left to do.
+async fn supervise(scene: &Scene) -> usize {
     for deaths in 0..RESTARTS_MAX {
-        let ended = scene.run_until_idle(&["--concurrency", "8"]).await;
-        if ended.code == Some(0) {
-            wait("the poisons are dead", || async { scene.dead("default").await.len() == expected_dead }).await;
+        if scene.run_until_idle(&["--concurrency", "8"]).await.code == Some(0) {
             return deaths;
         }
     }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::amqp::ack_ring::{Acks, Collector, Issuer, Mark, Nudge, ack_ring};
 use crate::broker::amqp::barrier;
 use crate::broker::amqp::fault;
+use crate::broker::amqp::flush::Flushes;
 use crate::broker::amqp::session::Session;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -40,6 +41,8 @@ pub(super) struct Intake {
     wake: Notify,
     /// As much is to be acknowledged as is worth a frame at once.
     full: Notify,
+    /// Those who wait until the queue has all that is acknowledged.
+    flushes: Flushes,
     /// Handed out and not settled.
     outstanding: AtomicUsize,
     /// Nothing is handed out any more: the channel ends with the last settlement.
@@ -105,6 +108,7 @@ impl Intake {
             clock,
             wake: Notify::new(),
             full: Notify::new(),
+            flushes: Flushes::default(),
             outstanding: AtomicUsize::new(0),
             is_retired: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
@@ -235,15 +239,23 @@ impl Intake {
     pub(super) async fn acknowledge(self: Arc<Self>, mut collector: Collector) {
         let mut look_again = None;
         while !self.is_finished() && self.wait_for_work(look_again).await {
-            let acks = collector.collect(self.clock.monotonic());
-            look_again = acks.look_again;
-            if self.send(acks).await.is_err() {
+            let flushes = self.flushes.take();
+            let sent = if flushes.is_empty() {
+                let acks = collector.collect(self.clock.monotonic());
+                look_again = acks.look_again;
+                self.send(acks).await
+            } else {
+                look_again = None;
+                self.settle_all(&mut collector).await
+            };
+            if sent.is_err() {
                 break;
             }
+            flushes.answer();
         }
-        if self.is_alive() {
-            // A channel that cannot end in order has lost its deliveries already.
-            let _ = self.finish_in_order(&mut collector).await;
+        // A channel that cannot end in order has lost its deliveries already.
+        if self.is_alive() && self.settle_all(&mut collector).await.is_ok() {
+            sabotage::fail_point("amqp.drain.acknowledged");
         }
         self.over.cancel();
         if self.channel.status().connected() && self.session.is_alive() {
@@ -252,11 +264,20 @@ impl Intake {
         }
     }
 
-    async fn finish_in_order(&self, collector: &mut Collector) -> Result<()> {
+    /// Waits until the queue has every acknowledgement that can be sent.
+    async fn settle_all(&self, collector: &mut Collector) -> Result<()> {
         self.send(collector.flush(self.clock.monotonic())).await?;
-        barrier::pass(&self.session, &self.channel, &self.physical).await?;
-        sabotage::fail_point("amqp.drain.acknowledged");
-        Ok(())
+        barrier::pass(&self.session, &self.channel, &self.physical).await
+    }
+
+    /// Waits until the queue has what was finished before, or the channel is over, which gives it back.
+    pub(super) async fn flush(&self) {
+        let flushed = self.flushes.ask();
+        self.full.notify_one();
+        tokio::select! {
+            () = self.over() => {}
+            () = flushed => {}
+        }
     }
 
     /// Waits until there is something to do; `false` when the channel is over.

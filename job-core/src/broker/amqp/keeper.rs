@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::broker::amqp::consumer::{AmqpConsumer, Source};
 use crate::broker::amqp::declare::{Declarer, Thing};
 use crate::broker::amqp::desk::{Desk, Nature};
+use crate::broker::amqp::flush::Channels;
 use crate::broker::amqp::intake::{Consume, Intake, Life, Opened};
 use crate::broker::amqp::link::Link;
 use crate::broker::amqp::session::Session;
@@ -41,6 +42,8 @@ pub(super) struct Keeper {
     /// How long it waits in vain until it looks whether something is ready all the same.
     pub(super) silence_max: Duration,
     pub(super) life: Life,
+    /// Those of all consumers of the process.
+    pub(super) channels: Channels,
     /// Tasks that end in order when the broker closes.
     pub(super) tasks: TaskTracker,
     pub(super) handle: Handle,
@@ -108,6 +111,7 @@ impl Keeper {
     fn serve(&self, opened: Opened, sources: &mpsc::UnboundedSender<Result<Source>>) -> Arc<Intake> {
         let Opened { intake, stream, issuer, collector } = opened;
         self.desk.set_current(&intake);
+        self.channels.add(&intake);
         self.tasks.spawn_on(Arc::clone(&intake).acknowledge(collector), &self.handle);
         let source = Source { intake: Arc::clone(&intake), stream, issuer };
         if sources.send(Ok(source)).is_err() {

@@ -169,7 +169,11 @@ impl Link {
         }
         session.watch(events).await;
         if self.tell(State::Down(None)) {
-            tracing::warn!(target: "job", purpose = ?self.purpose, "the connection to RabbitMQ was lost");
+            match self.purpose {
+                // As it may be: that is an answer, too.
+                Purpose::Probe => tracing::debug!(target: "job", "RabbitMQ ended the connection of a probe"),
+                purpose => tracing::warn!(target: "job", ?purpose, "the connection to RabbitMQ was lost"),
+            }
             // It may be half alive; whoever still holds the session would keep it.
             self.handle.spawn(async move { session.close().await });
         }

@@ -125,7 +125,7 @@ pub(super) async fn a_retry_starts_with_no_redeliveries(bench: Bench) {
 
 pub(super) async fn a_death_gives_back_nothing_that_was_settled(bench: Bench) {
     let process = bench.open_mail().await;
-    let sent: [Envelope; 4] = ["done", "dead", "later", "open"].map(|payload| process.envelope(payload));
+    let sent: [Envelope; 4] = ["open", "done", "dead", "later"].map(|payload| process.envelope(payload));
     for envelope in &sent {
         process.send(&mail(), envelope).await;
     }
@@ -135,14 +135,15 @@ pub(super) async fn a_death_gives_back_nothing_that_was_settled(bench: Bench) {
         taken.insert(delivery.envelope.id.clone(), delivery);
     }
     let mut delivery = |n: usize| taken.remove(&sent[n].id).expect("each was taken");
-    done(delivery(0)).await;
-    settle(delivery(1), Outcome::Dead { envelope: sent[1].clone() }).await;
+    done(delivery(1)).await;
+    settle(delivery(2), Outcome::Dead { envelope: sent[2].clone() }).await;
     let at = later(process.now(), bench.delay() * 10);
-    settle(delivery(2), Outcome::Later { at, envelope: sent[2].clone() }).await;
-    let heir = bench.open_mail().await;
+    settle(delivery(3), Outcome::Later { at, envelope: sent[3].clone() }).await;
+    eventually("flush", process.broker.flush()).await;
     bench.kill(process).await;
-    heir.read_mail().await.finish_exactly(&[&sent[3]]).await;
-    heir.read(&mail().dead()).await.finish_exactly(&[&sent[1]]).await;
+    let heir = bench.open_mail().await;
+    heir.read_mail().await.finish_exactly(&[&sent[0]]).await;
+    heir.read(&mail().dead()).await.finish_exactly(&[&sent[2]]).await;
 }
 
 pub(super) async fn settling_a_lost_delivery_says_so_and_changes_nothing(bench: Bench) {
