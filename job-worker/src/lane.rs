@@ -81,7 +81,10 @@ impl SuspectIntake {
             *waiting = Some(delivery);
             let alone = match free {
                 Ok(alone) => Some(alone),
-                Err(_) => self.wait_alone().await,
+                Err(_) => {
+                    tracing::debug!(queue = %self.queue, "a suspect waits until it may run alone");
+                    self.wait_alone().await
+                }
             };
             // One that waited for too long is put back by the caller.
             let Some((alone, delivery)) = alone.and_then(|alone| Some((alone, waiting.take()?))) else { return Ok(()) };
