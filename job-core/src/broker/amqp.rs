@@ -9,6 +9,7 @@ mod ack_ring;
 mod argument;
 mod barrier;
 mod census;
+mod channels;
 mod consumer;
 mod declare;
 mod desk;
@@ -26,6 +27,7 @@ mod name;
 #[cfg(test)]
 #[path = "../../tests/amqp_node/mod.rs"]
 mod node;
+mod operator;
 mod options;
 mod outlet;
 mod pace;
@@ -46,27 +48,22 @@ mod watch;
 mod wheel;
 mod wire;
 
-use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{
-    BoxFuture, Broker, Capabilities, Consumer, Delivery, Found, Inspect, Leadership, Ledger, Outgoing, Page,
-    QueueStats, Stored, Which, Window,
-};
+use crate::broker::{BoxFuture, Broker, Capabilities, Consumer, Inspect, Leadership, Ledger, Outgoing, Stored, Window};
 use crate::clock::Clock;
-use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::name::{JobId, QueueName};
+use crate::name::QueueName;
 use crate::topology::Topology;
 
+use channels::Channels;
 use consumer::AmqpConsumer;
 use declare::{Declarer, Thing};
 use desk::{Desk, Nature, Office};
-use flush::Channels;
 use intake::Life;
 use keeper::Keeper;
 use link::{Link, Purpose};
@@ -356,43 +353,6 @@ impl Broker for AmqpBroker {
             self.runtime.stop();
             Ok(())
         })
-    }
-}
-
-impl Inspect for AmqpBroker {
-    fn queues(&self) -> BoxFuture<'_, Result<Vec<QueueStats>>> {
-        Box::pin(async move {
-            self.check_open()?;
-            self.realm.inspector.queues().await
-        })
-    }
-
-    fn delayed(&self) -> BoxFuture<'_, Result<Option<u64>>> {
-        Box::pin(async move {
-            self.check_open()?;
-            // Who turns the wheel makes its slots in any case.
-            let makes_slots = self.is_turning.load(Ordering::Acquire);
-            self.realm.inspector.delayed(makes_slots).await.map(Some)
-        })
-    }
-
-    fn peek<'a>(&'a self, queue: &'a QueueName, page: Page) -> BoxFuture<'a, Result<Vec<Envelope>>> {
-        Box::pin(async move {
-            self.check_open()?;
-            self.realm.inspector.peek(queue, page).await
-        })
-    }
-
-    fn take<'a>(&'a self, queue: &'a QueueName, which: Which) -> BoxFuture<'a, Result<Vec<Delivery>>> {
-        Box::pin(async move {
-            self.check_open()?;
-            self.realm.inspector.take(queue, which).await
-        })
-    }
-
-    fn find<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Option<Found>>> {
-        let text = format!("on RabbitMQ the job {id} cannot be looked up: AMQP finds no message by its id");
-        Box::pin(ready(Err(Error::unsupported(text))))
     }
 }
 

@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::broker::amqp::channels::Channels;
 use crate::broker::amqp::consumer::{AmqpConsumer, Source};
 use crate::broker::amqp::declare::{Declarer, Thing};
 use crate::broker::amqp::desk::{Desk, Nature};
-use crate::broker::amqp::flush::Channels;
 use crate::broker::amqp::intake::{Consume, Intake, Life, Opened};
 use crate::broker::amqp::link::Link;
 use crate::broker::amqp::session::Session;
