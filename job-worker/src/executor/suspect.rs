@@ -109,8 +109,6 @@ impl Executor {
             (true, false) => {
                 job.company = Company::Alone(alone);
                 job.envelope = Arc::new(disarmed(&job.envelope));
-                // It may end this process, and what that has settled is not to run again for it.
-                self.client.broker().flush().await;
                 self.run_alone(job, route).await;
                 Lane::Over
             }
@@ -122,10 +120,16 @@ impl Executor {
     }
 
     async fn run_alone(self: &Arc<Self>, job: Job, route: Arc<Route>) {
+        // It may end this process, and what that has settled is not to run again for it.
+        self.client.broker().flush().await;
         let permit = match &route.limit {
             None => None,
             Some(limit) => Some(limit.permit().await),
         };
+        // Both waits may have been long.
+        if self.stop.is_draining() {
+            return self.store_again(job, false);
+        }
         if let Some(settling) = Arc::clone(self).run(Admitted { job, route, slot: None, permit }).await {
             self.follow_here(settling).await;
         }
